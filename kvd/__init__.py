@@ -1,0 +1,1 @@
+"""kvd: an event-driven network daemon on Twisted that serves etcd's v2 API."""

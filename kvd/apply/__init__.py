@@ -1,0 +1,1 @@
+"""What log entries mean: the envelope, the registry of state machines, snapshots."""

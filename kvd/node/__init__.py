@@ -1,0 +1,1 @@
+"""A member: the Ready loop, who waits for what, and the Member door."""

@@ -1,0 +1,1 @@
+"""Raft traffic between members, over AMP."""

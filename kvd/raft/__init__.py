@@ -1,0 +1,1 @@
+"""Raft, sans-IO: the algorithm alone, with no clock, disk or socket."""

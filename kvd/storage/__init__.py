@@ -1,0 +1,1 @@
+"""The append-only log, snapshots and recovery; the only room that touches a disk."""

@@ -1,0 +1,1 @@
+"""Simulated clock, disk and network, and whole members on them."""

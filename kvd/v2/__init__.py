@@ -1,0 +1,1 @@
+"""etcd's v2 store as a state machine: nodes, events, watchers, expiry."""
