@@ -126,7 +126,7 @@ class TransportEvents(Protocol):
 class Applied(NamedTuple):
     """A request's place in history and what its state machine said."""
 
-    index: int
+    index: int  # type: ignore[assignment]  # hides tuple.index, unused
     term: int
     value: object
 

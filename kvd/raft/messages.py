@@ -27,7 +27,7 @@ class EntryKind(IntEnum):
 class Entry(NamedTuple):
     """One position of the log."""
 
-    index: int
+    index: int  # type: ignore[assignment]  # hides tuple.index, unused
     term: int
     kind: EntryKind
     data: bytes
@@ -122,7 +122,7 @@ class AppendResponse(NamedTuple):
     to: int
     sender: int
     term: int
-    index: int
+    index: int  # type: ignore[assignment]  # hides tuple.index, unused
     rejected: bool
     hint_index: int
     hint_term: int
@@ -188,7 +188,7 @@ class ReadIndexResponse(NamedTuple):
     to: int
     sender: int
     term: int
-    index: int
+    index: int  # type: ignore[assignment]  # hides tuple.index, unused
     context: int
 
 

@@ -1,0 +1,57 @@
+"""A member's configuration: one frozen value, from YAML, environment and flags."""
+
+from __future__ import annotations
+
+import attrs
+
+
+@attrs.frozen(kw_only=True)
+class Config:
+    """
+    Names are etcd's with underscores; units are in the comments, as etcd fixes them.
+
+    URLs are kept as given, lists as tuples. Everything is checked before one is made.
+    """
+
+    name: str = "default"
+    data_dir: str = "default.kvd"
+    wal_dir: str = ""  # empty: inside data_dir
+    snapshot_count: int = 100_000  # applied entries between snapshots
+    snapshot_catchup_entries: int = 5_000  # kept behind a snapshot (etcd's constant)
+    heartbeat_interval: int = 100  # ms
+    election_timeout: int = 1_000  # ms
+    max_snapshots: int = 5  # files, 0: keep all
+    max_wals: int = 5  # files, 0: keep all
+    listen_client_urls: tuple[str, ...] = ("http://localhost:2379",)
+    advertise_client_urls: tuple[str, ...] = ("http://localhost:2379",)
+    listen_peer_urls: tuple[str, ...] = ("http://localhost:2380",)
+    initial_advertise_peer_urls: tuple[str, ...] = ("http://localhost:2380",)
+    # name -> peer URLs
+    initial_cluster: tuple[tuple[str, tuple[str, ...]], ...] = (
+        ("default", ("http://localhost:2380",)),
+    )
+    initial_cluster_token: str = "etcd-cluster"  # noqa: S105 -- not a secret
+    initial_cluster_state: str = "new"
+    cors: tuple[str, ...] = ("*",)
+    host_whitelist: tuple[str, ...] = ("*",)
+    log_level: str = "info"
+    strict_reconfig_check: bool = True
+    pre_vote: bool = True
+    # kvd's own
+    segment_bytes: int = 64 << 20
+    disk_floor_bytes: int = 64 << 20  # below: writes refused, reads served
+    disk_check_interval: int = 1_000  # ms
+    request_bytes_max: int = 10 << 20  # a form body, as etcd
+    header_bytes_max: int = 1 << 20
+    header_count_max: int = 500
+    request_line_bytes_max: int = 1 << 20
+    header_timeout: int = 60_000  # ms, absolute, from the first byte
+    body_timeout: int = 300_000  # ms, absolute, from the end of the headers
+    connections_max: int = 10_000
+    pipelined_max: int = 64  # requests read ahead on one connection
+    watchers_max: int = 100_000
+    event_history: int = 1_000  # events
+    stream_backlog_max: int = 100  # events of a stream watcher not yet taken
+    proposals_pending_max: int = 20_000
+    peer_queue_bytes_max: int = 16 << 20  # for each peer
+    json_depth_max: int = 64
