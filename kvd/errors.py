@@ -51,6 +51,10 @@ class Unavailable(KvdError):
         self.may_take_effect = may_take_effect
 
 
+class ReconfigurationRefused(KvdError):
+    """A membership change cannot be made now; the text says why. Nothing happened."""
+
+
 class PeerError(KvdError):
     """Another member broke the protocol; its connection is dropped, nothing else."""
 

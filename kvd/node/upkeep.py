@@ -1,0 +1,130 @@
+"""What a member does of its own accord: expiry, its own record, room on the disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from kvd.apply.applier import Applier
+from kvd.cluster.machine import ClusterMachine, encode_publish, encode_version
+from kvd.errors import Unavailable
+from kvd.node.interfaces import Applied, Persistence
+from kvd.node.settings import NodeSettings
+
+PUBLISH_RETRY_SECONDS = 0.5
+
+
+class Upkeep:
+    """
+    Time enters the log here, and only from the leader.
+
+    :param propose: as ``Member.propose``, but not refused for lack of space.
+    :param submit: the same, when nobody waits for the answer.
+    :param full: called at each look at the disk that finds too little room.
+    :param published: called once, when this member's own record has been applied.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        *,
+        settings: NodeSettings,
+        applier: Applier,
+        cluster: ClusterMachine,
+        persistence: Persistence,
+        clock: IReactorTime,
+        wall_time_ns: Callable[[], int],
+        is_leader: Callable[[], bool],
+        propose: Callable[[str, bytes], Deferred[Applied]],
+        submit: Callable[[str, bytes], None],
+        published: Callable[[], None],
+        full: Callable[[], None],
+        failed: Callable[[BaseException], None],
+    ) -> None:
+        self._settings = settings
+        self._applier = applier
+        self._cluster = cluster
+        self._persistence = persistence
+        self._clock = clock
+        self._wall_time_ns = wall_time_ns
+        self._is_leader = is_leader
+        self._propose = propose
+        self._submit = submit
+        self._published = published
+        self._full = full
+        self._failed = failed
+        self._running = False
+        self._version_proposed = False
+        self._loops: list[LoopingCall] = []
+        self.out_of_space = False
+
+    def start(self) -> None:
+        """Begin all of it; the first look at the disk is at once."""
+        self._running = True
+        self._every(self._settings.expiry_seconds, self._expire)
+        self._every(self._settings.disk_check_seconds, self._check_disk, now=True)
+        self._publish()
+
+    def stop(self) -> None:
+        self._running = False
+        for loop in self._loops:
+            if loop.running:
+                loop.stop()
+
+    def _every(
+        self, seconds: float, work: Callable[[], object], *, now: bool = False
+    ) -> None:
+        loop = LoopingCall(work)
+        loop.clock = self._clock
+        loop.start(seconds, now=now).addErrback(lambda f: self._failed(f.value))
+        self._loops.append(loop)
+
+    def _expire(self) -> None:
+        if not self._is_leader():
+            self._version_proposed = False
+            return
+        for machine, body in self._applier.due(self._wall_time_ns()):
+            self._submit(machine, body)
+        if not self._cluster.version and not self._version_proposed:
+            self._version_proposed = True
+            self._submit("cluster", encode_version(self._settings.cluster_version))
+
+    def _publish(self) -> None:
+        if self._running:
+            body = encode_publish(
+                self._settings.member_id,
+                self._settings.name,
+                self._settings.client_urls,
+            )
+            self._propose("cluster", body).addCallbacks(
+                lambda _: self._published(), self._publish_failed
+            )
+
+    def _publish_failed(self, failure: Failure) -> None:
+        failure.trap(Unavailable)
+        if self._running:
+            self._clock.callLater(PUBLISH_RETRY_SECONDS, self._publish)
+
+    def _check_disk(self) -> Deferred[None]:
+        return self._persistence.free_bytes().addCallback(self._seen_free)
+
+    def _seen_free(self, free: int) -> None:
+        floor = self._settings.disk_floor_bytes
+        if free < floor and not self.out_of_space:
+            self._log.error(
+                "{free} bytes are free, less than disk-floor-bytes ({floor}): "
+                "writes are refused until there is room again",
+                free=free,
+                floor=floor,
+            )
+        elif free >= floor and self.out_of_space:
+            self._log.info("{free} bytes are free again: writes go on", free=free)
+        self.out_of_space = free < floor
+        if self.out_of_space:
+            self._full()
