@@ -1,0 +1,259 @@
+"""Simulated time: one timeline for all, and for each member a clock of its own."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from twisted.internet.error import AlreadyCalled, AlreadyCancelled
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from zope.interface import implementer
+
+_Function: TypeAlias = Callable[..., object]
+
+_PENDING, _CALLED, _CANCELLED = range(3)
+
+
+class SimulatedCrash(BaseException):
+    """
+    The power goes in the middle of a call; nothing after it happens.
+
+    Not an ``Exception``, so that no ``except`` of the member survives it.
+    """
+
+
+@implementer(IDelayedCall)
+class Timer:
+    """A call on the timeline; also what a member gets from ``callLater``."""
+
+    __slots__ = ("_timeline", "args", "function", "kwargs", "sequence", "state", "time")
+
+    def __init__(
+        self,
+        timeline: Timeline,
+        time: float,
+        function: _Function,
+        args: tuple[object, ...],
+        kwargs: dict[str, object],
+    ) -> None:
+        self._timeline = timeline
+        self.time = time
+        self.function = function
+        self.args = args
+        self.kwargs = kwargs
+        self.sequence = 0
+        self.state = _PENDING
+
+    def active(self) -> bool:
+        return self.state == _PENDING
+
+    def cancel(self) -> None:
+        self._check()
+        self.state = _CANCELLED
+
+    def getTime(self) -> float:
+        return self.time
+
+    def reset(self, secondsFromNow: float) -> None:
+        self._check()
+        self.time = self._timeline.now + secondsFromNow
+        self._timeline.push(self)
+
+    def delay(self, secondsLater: float) -> None:
+        self._check()
+        self.time += secondsLater
+        self._timeline.push(self)
+
+    def _check(self) -> None:
+        if self.state == _CANCELLED:
+            raise AlreadyCancelled
+        if self.state == _CALLED:
+            raise AlreadyCalled
+
+
+class Timeline:
+    """
+    True time, in seconds from the start of the simulation, and all that will happen.
+
+    Calls of the same moment run in the order in which they were asked for.
+    """
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self._heap: list[tuple[float, int, Timer]] = []
+        self._sequence = 0
+
+    def after(
+        self,
+        seconds: float,
+        function: _Function,
+        *args: object,
+        **kwargs: object,
+    ) -> Timer:
+        timer = Timer(self, self.now + seconds, function, args, kwargs)
+        self.push(timer)
+        return timer
+
+    def push(self, timer: Timer) -> None:
+        """(Re)place a timer; an older place of the same timer no longer counts."""
+        self._sequence = timer.sequence = self._sequence + 1
+        heapq.heappush(self._heap, (timer.time, timer.sequence, timer))
+
+    def step(self, until: float) -> bool:
+        """Run the next call not later than ``until``; False if there is none."""
+        heap = self._heap
+        while heap and heap[0][0] <= until:
+            time, sequence, timer = heapq.heappop(heap)
+            if timer.state != _PENDING or timer.sequence != sequence:
+                continue
+            self.now = time
+            timer.state = _CALLED
+            timer.function(*timer.args, **timer.kwargs)
+            return True
+        return False
+
+    def run(self, until: float) -> None:
+        """Run everything up to a moment, and be there."""
+        while self.step(until):
+            pass
+        self.now = max(self.now, until)
+
+    def run_while(self, condition: Callable[[], bool], until: float) -> bool:
+        """Run as long as a condition holds; False if it still holds at ``until``."""
+        while condition():
+            if not self.step(until):
+                self.now = max(self.now, until)
+                return not condition()
+        return True
+
+    def pending(self) -> tuple[Timer, ...]:
+        return tuple(
+            timer
+            for _, sequence, timer in sorted(self._heap)
+            if timer.state == _PENDING and timer.sequence == sequence
+        )
+
+
+class MachineClock:
+    """
+    A machine's idea of time; it outlives the processes on it.
+
+    :ivar rate: this machine's seconds in one true second.
+    """
+
+    def __init__(self, timeline: Timeline, *, epoch_ns: int) -> None:
+        self._timeline = timeline
+        self._since = 0.0
+        self._seconds = 0.0
+        self._epoch_ns = epoch_ns
+        self.rate = 1.0
+
+    def seconds(self) -> float:
+        """Monotonic, as Linux's: drifts, never steps."""
+        return self._seconds + (self._timeline.now - self._since) * self.rate
+
+    def wall_time_ns(self) -> int:
+        """Drifts, and steps when somebody sets it."""
+        return self._epoch_ns + int(self.seconds() * 1_000_000_000)
+
+    def set_rate(self, rate: float) -> None:
+        self._seconds = self.seconds()
+        self._since = self._timeline.now
+        self.rate = rate
+
+    def step_wall(self, seconds: float) -> None:
+        self._epoch_ns += int(seconds * 1_000_000_000)
+
+
+@implementer(IReactorTime)
+class Process:
+    """
+    One run of a member on its machine: the reactor's clock as the member sees it.
+
+    A call is dropped when the process is gone, and waits while it is stopped
+    (SIGSTOP, or a pause of the garbage collector).
+
+    :param crashed: told when a call ran into :class:`SimulatedCrash`.
+    :param turned: told after each call, when everything is at rest again.
+    """
+
+    def __init__(
+        self,
+        timeline: Timeline,
+        machine: MachineClock,
+        *,
+        crashed: Callable[[], object],
+        turned: Callable[[], object] = lambda: None,
+    ) -> None:
+        self.timeline = timeline
+        self.machine = machine
+        self.alive = True
+        self.paused = False
+        self._crashed = crashed
+        self._turned = turned
+        self._waiting: list[
+            tuple[_Function, tuple[object, ...], dict[str, object]]
+        ] = []
+
+    def seconds(self) -> float:
+        return self.machine.seconds()
+
+    def callLater(
+        self,
+        delay: float,
+        callable: Callable[..., Any],  # noqa: A002 -- Twisted's name; Any: as Twisted has it
+        *args: object,
+        **kwargs: object,
+    ) -> Timer:
+        return self.after(delay / self.machine.rate, callable, *args, **kwargs)
+
+    def getDelayedCalls(self) -> tuple[Timer, ...]:
+        return tuple(
+            timer for timer in self.timeline.pending() if timer.function == self.run
+        )
+
+    def after(
+        self,
+        seconds: float,
+        function: _Function,
+        *args: object,
+        **kwargs: object,
+    ) -> Timer:
+        """As callLater, in true seconds."""
+        return self.timeline.after(seconds, self.run, function, *args, **kwargs)
+
+    def run(
+        self,
+        function: _Function,
+        *args: object,
+        **kwargs: object,
+    ) -> None:
+        """Call now, or when the process goes on, or never."""
+        if not self.alive:
+            return
+        if self.paused:
+            self._waiting.append((function, args, kwargs))
+            return
+        try:
+            function(*args, **kwargs)
+        except SimulatedCrash:
+            self._crashed()
+        else:
+            self._turned()
+
+    def pause(self) -> None:
+        self.paused = True
+
+    def resume(self) -> None:
+        """Everything that came due meanwhile happens now, in its order."""
+        if not self.paused:
+            return
+        self.paused = False
+        waiting, self._waiting = self._waiting, []
+        for function, args, kwargs in waiting:
+            self.timeline.after(0, self.run, function, *args, **kwargs)
+
+    def end(self) -> None:
+        self.alive = False
+        self._waiting.clear()
