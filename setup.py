@@ -1,14 +1,22 @@
 """Packaging of kvd; the distribution is called txkvd."""
 
+import re
 from pathlib import Path
 
 from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
+VERSION = re.search(
+    r'^__version__ = "([^"]+)"$',
+    (HERE / "kvd" / "__init__.py").read_text(encoding="utf-8"),
+    re.MULTILINE,
+)
+if VERSION is None:
+    raise RuntimeError("kvd/__init__.py names no version")
 
 setup(
     name="txkvd",
-    version="0.1.0",
+    version=VERSION[1],
     description="An event-driven, etcd-compatible key-value daemon on Twisted",
     long_description=(HERE / "README.rst").read_text(encoding="utf-8"),
     long_description_content_type="text/x-rst",

@@ -1,0 +1,250 @@
+"""
+What an option's text may be: one kind for each sort of value.
+
+A kind reads text, and shows a value as the text that gives it. A refusal is a
+``ValueError`` whose message is what the operator reads; where etcd has words for the
+mistake they are used (V2-SPEC 17).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Sequence
+from typing import Protocol
+from urllib.parse import urlsplit
+
+import attrs
+
+_DIGITS = re.compile(r"-?[0-9]{1,18}", re.ASCII)
+_TRUE = frozenset({"1", "t", "true", "yes", "on"})
+_FALSE = frozenset({"0", "f", "false", "no", "off"})
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_SCHEMES = frozenset({"http", "https", "unix", "unixs"})
+_PORT_MAX = 65535
+_HOST = re.compile(r"[A-Za-z0-9._-]+", re.ASCII)
+
+
+class Kind(Protocol):
+    """How an option's value is written."""
+
+    @property
+    def metavar(self) -> str:
+        """One word for the help text."""
+        ...
+
+    def read(self, text: str) -> object:
+        """:raises ValueError: what was expected instead."""
+        ...
+
+    def show(self, value: object) -> str: ...
+
+
+@attrs.frozen
+class Text:
+    """Any text without control characters."""
+
+    metavar: str = "TEXT"
+    empty: bool = True
+
+    def read(self, text: str) -> str:
+        if _CONTROL.search(text):
+            raise ValueError("expected text without control characters")
+        if not text and not self.empty:
+            raise ValueError("expected a text that is not empty")
+        return text
+
+    def show(self, value: object) -> str:
+        return str(value)
+
+
+@attrs.frozen
+class MemberName:
+    """A member's name; ``=`` and ``,`` would make initial-cluster ambiguous."""
+
+    metavar: str = "NAME"
+
+    def read(self, text: str) -> str:
+        if not text or _CONTROL.search(text) or "," in text or "=" in text:
+            raise ValueError('expected a name without "=", "," and control characters')
+        return text
+
+    def show(self, value: object) -> str:
+        return str(value)
+
+
+@attrs.frozen
+class Whole:
+    """A whole number in decimal digits and nothing else."""
+
+    minimum: int
+    maximum: int
+    unit: str = ""
+
+    @property
+    def metavar(self) -> str:
+        return {"ms": "MILLISECONDS", "bytes": "BYTES"}.get(self.unit, "NUMBER")
+
+    def read(self, text: str) -> int:
+        value = int(text) if _DIGITS.fullmatch(text) else None
+        if value is None or not self.minimum <= value <= self.maximum:
+            unit = f" {self.unit}" if self.unit else ""
+            raise ValueError(
+                f"expected a whole number from {self.minimum} to {self.maximum}{unit}"
+            )
+        return value
+
+    def show(self, value: object) -> str:
+        return str(value)
+
+
+@attrs.frozen
+class Boolean:
+    metavar: str = "BOOLEAN"
+
+    def read(self, text: str) -> bool:
+        word = text.lower()
+        if word not in _TRUE | _FALSE:
+            raise ValueError("expected true or false")
+        return word in _TRUE
+
+    def show(self, value: object) -> str:
+        return "true" if value else "false"
+
+
+@attrs.frozen
+class Choice:
+    """One of a few words."""
+
+    words: tuple[str, ...]
+
+    @property
+    def metavar(self) -> str:
+        return "|".join(self.words)
+
+    def read(self, text: str) -> str:
+        if text not in self.words:
+            raise ValueError(f"expected one of {', '.join(self.words)}")
+        return text
+
+    def show(self, value: object) -> str:
+        return str(value)
+
+
+@attrs.frozen
+class Words:
+    """Texts between commas; empty pieces are skipped."""
+
+    metavar: str = "LIST"
+
+    def read(self, text: str) -> tuple[str, ...]:
+        if _CONTROL.search(text):
+            raise ValueError("expected texts without control characters")
+        return tuple(piece.strip() for piece in text.split(",") if piece.strip())
+
+    def show(self, value: object) -> str:
+        return ",".join(_texts(value))
+
+
+@attrs.frozen
+class Urls:
+    """
+    URLs between commas, kept as given.
+
+    :ivar bind: they are listened on, so the host must be an address or localhost.
+    """
+
+    bind: bool = False
+    metavar: str = "URLS"
+
+    def read(self, text: str) -> tuple[str, ...]:
+        urls = tuple(piece.strip() for piece in text.split(",") if piece.strip())
+        if not urls:
+            raise ValueError("expected at least one URL, such as http://127.0.0.1:2379")
+        for url in urls:
+            check_url(url, bind=self.bind)
+        if len(set(urls)) != len(urls):
+            raise ValueError("expected different URLs")
+        return urls
+
+    def show(self, value: object) -> str:
+        return ",".join(_texts(value))
+
+
+@attrs.frozen
+class Members:
+    """
+    ``name=url,name2=url2``: the founding members.
+
+    A repeated name collects URLs, an empty piece is skipped (V2-SPEC 17).
+    """
+
+    metavar: str = "NAME=URL,..."
+
+    def read(self, text: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        members: dict[str, list[str]] = {}
+        for piece in text.split(","):
+            if not piece.strip():
+                continue
+            name, equals, url = piece.strip().partition("=")
+            if not equals or not name or not url:
+                raise ValueError(f'expected name=url, not "{piece.strip()}"')
+            check_url(url.strip(), bind=False)
+            members.setdefault(MemberName().read(name), []).append(url.strip())
+        if not members:
+            raise ValueError("expected at least one name=url")
+        return tuple((name, tuple(urls)) for name, urls in members.items())
+
+    def show(self, value: object) -> str:
+        if not isinstance(value, tuple):
+            raise TypeError(value)
+        return ",".join(f"{name}={url}" for name, urls in value for url in urls)
+
+
+def check_url(url: str, *, bind: bool) -> None:
+    """
+    Refuse what etcd refuses, in its words, and what kvd cannot serve.
+
+    :raises ValueError: why.
+    """
+    if _CONTROL.search(url) or " " in url:
+        raise ValueError("expected a URL without spaces and control characters")
+    scheme, colon, _ = url.partition(":")
+    if not colon or scheme not in _SCHEMES:
+        raise ValueError(f"URL scheme must be http, https, unix, or unixs: {url}")
+    if scheme != "http":
+        raise ValueError(f"{scheme} is not supported yet, expected http: {url}")
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise ValueError(f"expected http://host:port, {error}: {url}") from None
+    if parts.path or parts.query or parts.fragment:
+        raise ValueError(f"URL must not contain a path: {url}")
+    if port is None or "@" in parts.netloc:
+        raise ValueError(f'URL address does not have the form "host:port": {url}')
+    if bind and not is_address(host or ""):
+        raise ValueError(f"expected IP in URL for binding ({url})")
+    if not host:
+        raise ValueError(f'must be "host:port" (unexpected empty host ({url}))')
+    if not is_address(host) and not _HOST.fullmatch(host):
+        raise ValueError(f"expected a host name or an address in URL: {url}")
+    if port == 0 and not bind:
+        raise ValueError(f"expected a port from 1 to {_PORT_MAX} in URL: {url}")
+
+
+def is_address(host: str) -> bool:
+    """Whether it is an IP address, or the one name that stands for one."""
+    if host == "localhost":
+        return True
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _texts(value: object) -> Sequence[str]:
+    if not isinstance(value, tuple):
+        raise TypeError(value)
+    return [str(item) for item in value]

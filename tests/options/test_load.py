@@ -1,0 +1,421 @@
+"""File, environment and flags to one configuration, or every mistake at once."""
+
+from __future__ import annotations
+
+import attrs
+import pytest
+import yaml
+
+from kvd.config import Config
+from kvd.errors import ConfigError
+from kvd.options.load import load, nearest
+from kvd.options.table import BY_NAME, OPTIONS
+from kvd.options.unhonoured import UNHONOURED, UNHONOURED_BY_NAME
+
+
+def loaded(file="", *, flags=(), environ=None, new=True):
+    def read_file(path):
+        assert path == "kvd.yml"
+        return file.encode()
+
+    return load(
+        flags=[*([("config", "kvd.yml")] if file else []), *flags],
+        environ=environ or {},
+        read_file=read_file,
+        is_new=lambda _: new,
+    )
+
+
+def problems(file="", **others):
+    with pytest.raises(ConfigError) as caught:
+        loaded(file, **others)
+    return list(caught.value.problems)
+
+
+def test_nothing_at_all_is_one_member_on_the_loopback_interface():
+    assert loaded().config == Config()
+    assert loaded().warnings == ()
+
+
+def test_flags_go_before_environment_before_file():
+    file = "name: file\nsnapshot-count: 1\nmax-wals: 1\nmax-snapshots: 1\n"
+    result = loaded(
+        file,
+        environ={
+            "ETCD_MAX_WALS": "2",
+            "ETCD_SNAPSHOT_COUNT": "2",
+            "KVD_SNAPSHOT_COUNT": "3",
+            "ETCD_NAME": "etcd",
+            "KVD_NAME": "kvd",
+        },
+        flags=[("name", "first"), ("name", "flag")],
+    )
+    assert result.config.max_snapshots == 1
+    assert result.config.max_wals == 2
+    assert result.config.snapshot_count == 3
+    assert result.config.name == "flag"
+    assert (
+        "name: flag --name goes before environment variable KVD_NAME" in result.warnings
+    )
+
+
+def test_an_empty_variable_is_an_unset_one():
+    assert loaded(environ={"ETCD_NAME": "", "KVD_NAME": ""}).config.name == "default"
+
+
+def test_the_file_can_be_named_by_the_environment():
+    for name in ("KVD_CONFIG_FILE", "ETCD_CONFIG_FILE"):
+        result = load(
+            flags=(),
+            environ={name: "e.yml"},
+            read_file=lambda path: f"name: {path[0]}".encode(),
+            is_new=lambda _: True,
+        )
+        assert result.config.name == "e"
+        assert result.file == "e.yml"
+
+
+def test_two_different_files_are_refused():
+    lines = problems("name: a", flags=[("config-file", "other.yml")])
+    assert lines == ['config-file: expected one file, got "kvd.yml" and "other.yml"']
+
+
+def test_a_file_that_cannot_be_read_is_one_line():
+    def read_file(path):
+        raise FileNotFoundError(2, "No such file or directory", path)
+
+    with pytest.raises(ConfigError) as caught:
+        load(
+            flags=[("config", "none.yml")],
+            environ={},
+            read_file=read_file,
+            is_new=lambda _: True,
+        )
+    assert caught.value.problems == (
+        "config-file: none.yml: No such file or directory",
+    )
+
+
+def test_only_the_name_is_changed_and_the_rest_follows():
+    config = loaded("name: m1").config
+    assert config.data_dir == "m1.kvd"
+    assert config.initial_cluster == (("m1", ("http://localhost:2380",)),)
+
+
+def test_every_mistake_is_reported_at_once_with_value_and_place():
+    lines = problems(
+        "snapshot-count: 1_000\n"
+        "listen-client-urls: http://example.com:1\n"
+        "election-timeout: 400\n"
+        "initial-cluster: b=http://127.0.0.1:2380\n"
+        "name: {a: b}\n"
+        "max-wals: [1, 2]\n"
+        "max-wals: 3\n",
+        environ={"KVD_PRE_VOTE": "maybe"},
+        flags=[("log-level", "loud")],
+    )
+    assert lines == [
+        "kvd.yml:7: max-wals is given twice, first at kvd.yml:6",
+        'name: expected a value, not a mapping (got "a=b", kvd.yml:5)',
+        (
+            "snapshot-count: expected a whole number from 1 to 1000000000 "
+            '(got "1_000", kvd.yml:1)'
+        ),
+        'max-wals: expected a whole number from 0 to 10000 (got "1,2", kvd.yml:6)',
+        (
+            "listen-client-urls: expected IP in URL for binding (http://example.com:1) "
+            '(got "http://example.com:1", kvd.yml:2)'
+        ),
+        (
+            "log-level: expected one of debug, info, warn, error, panic, fatal "
+            '(got "loud", flag --log-level)'
+        ),
+        (
+            'pre-vote: expected true or false (got "maybe", environment variable '
+            "KVD_PRE_VOTE)"
+        ),
+        (
+            "advertise-client-urls: --advertise-client-urls is required when "
+            '--listen-client-urls is set explicitly (got "http://example.com:1", '
+            "kvd.yml:2)"
+        ),
+        (
+            "election-timeout: --election-timeout[400ms] should be at least as 5 times as "
+            '--heartbeat-interval[100ms] (got "400", kvd.yml:3)'
+        ),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("file", "said"),
+    [
+        ("heartbeat-interval: 0", "--heartbeat-interval must be >0 (set to 0ms)"),
+        ("election-timeout: 0", "--election-timeout must be >0 (set to 0ms)"),
+        (
+            "election-timeout: 60000",
+            (
+                "--election-timeout[60000ms] is too long, and should be set less than "
+                "50000ms"
+            ),
+        ),
+        (
+            "heartbeat-interval: 300",
+            (
+                "--election-timeout[1000ms] should be at least as 5 times as "
+                "--heartbeat-interval[300ms]"
+            ),
+        ),
+        (
+            "listen-client-urls: http://127.0.0.1:9",
+            (
+                "--advertise-client-urls is required when --listen-client-urls is set "
+                "explicitly"
+            ),
+        ),
+        (
+            "listen-peer-urls: http://localhost:2379",
+            "clients and members cannot share an address",
+        ),
+        (
+            "initial-cluster: a=http://127.0.0.1:1",
+            'couldn\'t find local name "default" in the initial cluster configuration',
+        ),
+        (
+            "initial-advertise-peer-urls: http://127.0.0.1:5",
+            (
+                "--initial-cluster has default=http://localhost:2380 but missing from "
+                "--initial-advertise-peer-urls=http://127.0.0.1:5"
+            ),
+        ),
+        (
+            "initial-advertise-peer-urls: http://127.0.0.1:2380,http://127.0.0.1:5",
+            (
+                "--initial-advertise-peer-urls has http://127.0.0.1:5 but missing from "
+                "--initial-cluster=default=http://localhost:2380"
+            ),
+        ),
+        (
+            "initial-cluster: default=http://localhost:2380,b=http://127.0.0.1:2380",
+            (
+                "initial cluster b=http://127.0.0.1:2380,default=http://localhost:2380 "
+                "has duplicate url"
+            ),
+        ),
+        (
+            "initial-cluster-state: existing",
+            "joining an existing cluster is not supported yet",
+        ),
+    ],
+)
+def test_options_that_do_not_fit_together(file, said):
+    assert any(said in line for line in problems(file)), problems(file)
+
+
+def test_initial_options_do_not_matter_once_there_is_a_member():
+    file = "initial-cluster: a=http://127.0.0.1:1\ninitial-cluster-state: existing"
+    assert loaded(file, new=False).config.name == "default"
+
+
+def test_advertised_host_names_are_not_compared():
+    config = loaded("initial-advertise-peer-urls: http://here.example:2380").config
+    assert config.initial_advertise_peer_urls == ("http://here.example:2380",)
+
+
+def test_unknown_keys_warn_and_suggest():
+    result = loaded(
+        "listen-client-url: x\nzzzzzz: y\ndata_dir: z\n",
+        environ={"ETCD_NAMEE": "secret", "ETCD_UNSUPPORTED_ARCH": "arm"},
+    )
+    assert result.warnings == (
+        (
+            'unknown option "listen-client-url" is ignored, did you mean '
+            "listen-client-urls? (kvd.yml:1)"
+        ),
+        'unknown option "zzzzzz" is ignored (kvd.yml:2)',
+        'unknown option "data_dir" is ignored, did you mean data-dir? (kvd.yml:3)',
+        (
+            'unknown option "namee" is ignored, did you mean name? (environment variable '
+            "ETCD_NAMEE)"
+        ),
+    )
+
+
+def test_kvds_own_options_have_no_etcd_variable():
+    result = loaded(environ={"ETCD_SEGMENT_BYTES": "1"})
+    assert result.config == Config()
+    assert result.warnings == (
+        (
+            "environment variable ETCD_SEGMENT_BYTES is ignored: it is kvd's own, set "
+            "KVD_SEGMENT_BYTES"
+        ),
+    )
+    assert loaded(environ={"KVD_SEGMENT_BYTES": "65536"}).config.segment_bytes == 65536
+
+
+@pytest.mark.parametrize("option", UNHONOURED, ids=lambda option: option.name)
+def test_known_options_that_are_not_honoured_are_never_silently_ignored(option):
+    file = f"{option.name}: something"
+    if option.refused:
+        (line,) = problems(file)
+        assert line.startswith(f"{option.name}: {option.why}")
+    else:
+        (line,) = loaded(file).warnings
+        assert line == (
+            f"option {option.name} is known but not honoured ({option.why}; kvd.yml:1)"
+        )
+
+
+@pytest.mark.parametrize("option", UNHONOURED, ids=lambda option: option.name)
+def test_what_kvd_does_anyway_needs_no_warning(option):
+    for text in option.inert:
+        result = loaded(yaml.safe_dump({option.name: text}))
+        assert result.warnings == ()
+        assert result.config == Config()
+
+
+def test_etcds_experiments_are_known():
+    (line,) = loaded("experimental-anything: 1").warnings
+    assert line.startswith("option experimental-anything is known but not honoured")
+
+
+def test_etcds_own_sample_file_is_accepted():
+    sample = """
+name: 'default'
+data-dir:
+wal-dir:
+snapshot-count: 10000
+heartbeat-interval: 100
+election-timeout: 1000
+quota-backend-bytes: 0
+listen-peer-urls: http://localhost:2380
+listen-client-urls: http://localhost:2379
+max-snapshots: 5
+max-wals: 5
+cors:
+initial-advertise-peer-urls: http://localhost:2380
+advertise-client-urls: http://localhost:2379
+discovery:
+discovery-fallback: 'proxy'
+discovery-proxy:
+discovery-srv:
+initial-cluster:
+initial-cluster-token: 'etcd-cluster'
+initial-cluster-state: 'new'
+strict-reconfig-check: false
+enable-v2: true
+enable-pprof: true
+proxy: 'off'
+proxy-failure-wait: 5000
+client-transport-security:
+  cert-file:
+  key-file:
+  client-cert-auth: false
+  trusted-ca-file:
+  auto-tls: false
+debug: false
+logger: zap
+log-outputs: [stderr]
+force-new-cluster: false
+auto-compaction-mode: periodic
+auto-compaction-retention: "1"
+"""
+    result = loaded(sample)
+    assert result.config == attrs.evolve(
+        Config(), snapshot_count=10_000, strict_reconfig_check=False
+    )
+    assert [line.split()[1] for line in result.warnings] == [
+        "enable-pprof",
+        "logger",
+        "log-outputs",
+        "auto-compaction-retention",
+    ]
+
+
+def test_the_guides_three_member_file_is_accepted():
+    config = loaded(
+        """
+name: etcd-1
+data-dir: /data/etcd-1
+listen-client-urls: http://10.10.0.1:2379,http://127.0.0.1:2379
+advertise-client-urls: http://10.10.0.1:2379,http://127.0.0.1:2379
+listen-peer-urls: http://10.10.0.1:2380
+initial-advertise-peer-urls: http://10.10.0.1:2380
+initial-cluster: etcd-1=http://10.10.0.1:2380,etcd-2=http://10.10.0.2:2380,etcd-3=http://10.10.0.3:2380
+initial-cluster-token: etcd-cluster-token
+initial-cluster-state: new
+"""
+    ).config
+    assert config.data_dir == "/data/etcd-1"
+    assert config.listen_client_urls == (
+        "http://10.10.0.1:2379",
+        "http://127.0.0.1:2379",
+    )
+    assert [name for name, _ in config.initial_cluster] == [
+        "etcd-1",
+        "etcd-2",
+        "etcd-3",
+    ]
+
+
+def test_the_table_is_the_configuration():
+    assert [option.field for option in OPTIONS if option.field != ""] == [
+        field.name for field in attrs.fields(Config)
+    ]
+    assert not set(BY_NAME) & set(UNHONOURED_BY_NAME)
+
+
+@pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.name)
+def test_every_default_is_a_value_that_the_option_accepts(option):
+    default = getattr(Config(), option.field)
+    assert option.kind.read(option.kind.show(default)) == default
+    assert option.meaning
+    assert option.kind.metavar
+
+
+@pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.name)
+def test_every_option_can_be_set_by_each_source(option):
+    text = {
+        "name": "other",
+        "initial-cluster": "other=http://127.0.0.1:7",
+        "initial-cluster-state": "existing",
+        "log-level": "error",
+        "cors": "a,b",
+        "host-whitelist": "a,b",
+        "data-dir": "d",
+        "wal-dir": "w",
+        "initial-cluster-token": "t",
+        "election-timeout": "2000",
+        "heartbeat-interval": "50",
+        "pre-vote": "false",
+        "strict-reconfig-check": "false",
+        "json-depth-max": "7",
+    }.get(option.name)
+    if text is None and "urls" in option.name:
+        text = "http://127.0.0.1:7"
+    elif text is None:
+        text = str(getattr(Config(), option.field) + 1)
+    want = option.kind.read(text)
+    assert want != getattr(Config(), option.field)
+    base = {"advertise-client-urls": "http://127.0.0.1:9"}
+    base.pop(option.name, None)
+    variable = "KVD_" + option.name.upper().replace("-", "_")
+    file = yaml.safe_dump({option.name: text, **base})
+    flags = list(base.items())
+    for result in (
+        loaded(file, new=False),
+        loaded(flags=flags, environ={variable: text}, new=False),
+        loaded(flags=[(option.name, text), *flags], new=False),
+    ):
+        assert getattr(result.config, option.field) == want
+        assert option.name in result.given
+
+
+def test_the_nearest_name_is_found_or_none():
+    assert nearest("lisen-peer-urls") == "listen-peer-urls"
+    assert nearest("qqqqqqqq") == ""
+
+
+def test_a_long_or_unprintable_value_is_shown_short_and_clean():
+    (line,) = problems(flags=[("snapshot-count", "\x1b[31m" + "9" * 5000)])
+    assert len(line) < 250
+    assert "\x1b" not in line
