@@ -1,0 +1,189 @@
+"""
+What a member does to its process: clock, signals, garbage collector, exit status.
+
+A program that has a ``KvdService`` among others of its own gives it a process that
+leaves these alone (:class:`Embedded`).
+"""
+
+from __future__ import annotations
+
+import atexit
+import gc
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from types import FrameType
+from typing import Any, Final, Protocol
+
+from twisted.internet.error import ReactorNotRunning
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+
+_SWITCH_SECONDS: Final = 0.0005
+_GC_YOUNG: Final = 50_000  # net new containers between two looks at the youngest
+_GC_MIDDLE: Final = 20
+_GC_OLD: Final = 100
+
+Reactor = Any  # Twisted's real reactors provide many interfaces, no one names all
+
+
+class Process(Protocol):
+    """The process as the service sees it."""
+
+    def prepare(self) -> None:
+        """Once, at start, before anything is scheduled."""
+        ...
+
+    def recovered(self) -> None:
+        """What was read from the disk is in memory and will mostly stay there."""
+        ...
+
+    def end(self, status: int) -> None:
+        """The member has ended; the process should, too, with this status."""
+        ...
+
+
+class Embedded:
+    """
+    The process belongs to somebody else, who is told when the member has ended.
+
+    :param ended: called with 0 or 1.
+    """
+
+    def __init__(self, ended: Callable[[int], None]) -> None:
+        self.end = ended
+
+    def prepare(self) -> None:
+        """Nothing: clock, signals and collector are the owner's."""
+
+    def recovered(self) -> None:
+        """Nothing."""
+
+
+class OwnProcess:
+    """The whole process is this member's, as under ``twistd kvd``."""
+
+    def __init__(self, reactor: Reactor) -> None:
+        self._reactor = reactor
+        self._status = 0
+
+    def prepare(self) -> None:
+        use_monotonic_clock(self._reactor, time.monotonic)
+        self._reactor.callWhenRunning(self._take_signals)
+        atexit.register(self._leave)
+        # A thread that comes back from fsync waits for the interpreter this long at
+        # most while the reactor is busy; the default is 5 ms, more than the fsync.
+        sys.setswitchinterval(_SWITCH_SECONDS)
+
+    def recovered(self) -> None:
+        """
+        Take what is in memory out of the collector's sight.
+
+        A full collection stops the process for a quarter of a second with 300,000
+        keys. Reference counts free nearly everything of ours; the collector looks for
+        the rest, rarely.
+        """
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(_GC_YOUNG, _GC_MIDDLE, _GC_OLD)
+
+    def end(self, status: int) -> None:
+        self._status = self._status or status
+        self._reactor.callWhenRunning(self._stop_reactor)
+
+    def _stop_reactor(self) -> None:
+        with suppress(ReactorNotRunning):  # it is stopping already
+            self._reactor.stop()
+
+    def _take_signals(self) -> None:
+        """
+        Twisted's own handlers end the process *by* the signal; an orderly stop is
+        exit status 0.
+        """
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._signalled)
+
+    def _signalled(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 -- what signal gives
+        self._reactor.callFromThread(self._stop_reactor)
+
+    def _leave(self) -> None:
+        """
+        Give the status to a process whose main program always ends with 0.
+
+        twistd has no way to say it; this is the last thing before the interpreter
+        ends anyway, and what was written is flushed.
+        """
+        if self._status:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(self._status)
+
+
+def use_monotonic_clock(reactor: Reactor, monotonic: Callable[[], float]) -> None:
+    """
+    Let the reactor measure time by a clock that nobody sets.
+
+    Twisted takes the wall clock: set back by two minutes, it fires nothing for two
+    minutes (twisted #2424), no heartbeat and no election. What is scheduled already
+    keeps its remaining time.
+    """
+    before = reactor.seconds
+    if before is monotonic:
+        return
+    waiting = [(call, call.getTime() - before()) for call in reactor.getDelayedCalls()]
+    reactor.seconds = monotonic
+    for call, remaining in waiting:
+        call.seconds = monotonic
+        # A time in the far past of either clock, so that reset moves it for certain.
+        call.time, call.delayed_time = float("inf"), 0.0
+        call.reset(max(remaining, 0.0))
+
+
+class StallWatchdog:
+    """
+    Says so when the event loop stood still: a long computation, a swapped-out or
+    suspended process. A stall of an election timeout costs the leadership.
+
+    :param limit_seconds: a shorter one is not mentioned.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self, *, clock: Reactor, interval_seconds: float, limit_seconds: float
+    ) -> None:
+        self._clock = clock
+        self._interval_seconds = interval_seconds
+        self._limit_seconds = limit_seconds
+        self._last = 0.0
+        self._loop = LoopingCall(self._look)
+        self._loop.clock = clock
+        self.stalls = 0
+        self.longest_seconds = 0.0
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._last = self._clock.seconds()
+        self._loop.start(self._interval_seconds, now=False).addErrback(
+            lambda failure: self._log.failure("the stall watchdog ended", failure)
+        )
+
+    def stop(self) -> None:
+        """No more looks."""
+        if self._loop.running:
+            self._loop.stop()
+
+    def _look(self) -> None:
+        now = self._clock.seconds()
+        late = now - self._last - self._interval_seconds
+        self._last = now
+        if late >= self._limit_seconds:
+            self.stalls += 1
+            self.longest_seconds = max(self.longest_seconds, late)
+            self._log.warn(
+                "the event loop stood still for {milliseconds} ms",
+                milliseconds=round(late * 1000),
+            )

@@ -1,0 +1,194 @@
+"""Clock, signals, collector and exit status of a member's process."""
+
+from __future__ import annotations
+
+import atexit
+import gc
+import os
+import signal
+import sys
+
+import pytest
+from twisted.internet.error import ReactorNotRunning
+from twisted.internet.selectreactor import SelectReactor
+from twisted.internet.task import Clock
+from twisted.logger import globalLogPublisher
+
+from kvd.process import Embedded, OwnProcess, StallWatchdog, use_monotonic_clock
+
+
+class Hand:
+    """A clock that is set by hand."""
+
+    def __init__(self, now):
+        self.now = now
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def reactor():
+    """A real reactor, neither installed nor run."""
+    made = SelectReactor()
+    yield made
+    made.disconnectAll()
+    made.removeAll()
+    for end in (made.waker.i, made.waker.o):
+        os.close(end)
+
+
+def heartbeats_after_the_wall_is_set_back(reactor, *, install):
+    wall, monotonic = Hand(1_000_000.0), Hand(50.0)
+    reactor.seconds = wall
+    if install:
+        use_monotonic_clock(reactor, monotonic)
+    beats = []
+    reactor.callLater(0.1, beats.append, "beat")
+    wall.now -= 120.0
+    monotonic.now += 0.1
+    reactor.runUntilCurrent()
+    return beats
+
+
+def test_reactor_clock_is_monotonic(reactor):
+    beats = heartbeats_after_the_wall_is_set_back(reactor, install=True)
+    assert beats == ["beat"]
+
+
+def test_without_it_a_wall_clock_set_back_stops_the_heartbeats(reactor):
+    """The planted bug: T01 fails when nothing is installed."""
+    assert heartbeats_after_the_wall_is_set_back(reactor, install=False) == []
+
+
+@pytest.mark.parametrize("start", [50.0, 2_000_000.0])
+def test_what_is_scheduled_already_keeps_its_remaining_time(reactor, start):
+    wall, monotonic = Hand(1_000_000.0), Hand(start)
+    reactor.seconds = wall
+    fired = []
+    for delay in (7, 3, 9, 1, 5, 8, 2):
+        reactor.callLater(delay, fired.append, delay)
+    reactor.callLater(4, fired.append, "never").cancel()
+    reactor.runUntilCurrent()  # moves them from the new ones into the heap
+    postponed = reactor.callLater(1, fired.append, 6)
+    postponed.delay(5)
+    use_monotonic_clock(reactor, monotonic)
+    use_monotonic_clock(reactor, monotonic)
+    for _ in range(10):
+        monotonic.now += 1
+        reactor.runUntilCurrent()
+    assert fired == [1, 2, 3, 5, 6, 7, 8, 9]
+    assert postponed.seconds is monotonic
+
+
+def test_loop_stall_watchdog():
+    clock = Clock()
+    watchdog = StallWatchdog(clock=clock, interval_seconds=0.1, limit_seconds=0.25)
+    lines = []
+    globalLogPublisher.addObserver(lines.append)
+    try:
+        watchdog.start()
+        for step in (0.1, 0.1, 0.3, 0.1, 1.1, 0.1):
+            clock.advance(step)
+    finally:
+        globalLogPublisher.removeObserver(lines.append)
+    watchdog.stop()
+    watchdog.stop()
+    assert watchdog.stalls == 1
+    assert watchdog.longest_seconds == pytest.approx(1.0)
+    (line,) = lines
+    assert line["log_level"].name == "warn"
+    assert line["milliseconds"] == 1000
+    assert clock.getDelayedCalls() == []
+
+
+class FakeReactor:
+    """What OwnProcess asks of a reactor."""
+
+    def __init__(self, *, running=True):
+        self.running = running
+        self.stops = 0
+        self.when_running = []
+
+    def callWhenRunning(self, call):
+        if self.running:
+            call()
+        else:
+            self.when_running.append(call)
+
+    callFromThread = callWhenRunning
+    seconds = staticmethod(Hand(0.0))
+
+    def getDelayedCalls(self):
+        return []
+
+    def stop(self):
+        self.stops += 1
+        if self.stops > 1:
+            raise ReactorNotRunning
+
+
+@pytest.fixture
+def restored():
+    """What a process changes for itself is the tests' again afterwards."""
+    switch, thresholds = sys.getswitchinterval(), gc.get_threshold()
+    handlers = {n: signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)}
+    yield
+    sys.setswitchinterval(switch)
+    gc.set_threshold(*thresholds)
+    gc.unfreeze()
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("restored")
+def test_sigterm_stops_the_reactor_and_is_not_what_ends_the_process():
+    reactor = FakeReactor()
+    process = OwnProcess(reactor)
+    process.prepare()
+    atexit.unregister(process._leave)
+    os.kill(os.getpid(), signal.SIGTERM)
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert reactor.stops == 2
+    assert process._status == 0
+
+
+@pytest.mark.usefixtures("restored")
+def test_an_end_before_the_reactor_runs_stops_it_when_it_does(monkeypatch):
+    reactor = FakeReactor(running=False)
+    process = OwnProcess(reactor)
+    process.end(1)
+    process.end(0)
+    assert reactor.stops == 0
+    for call in reactor.when_running:
+        call()
+    assert reactor.stops == 2
+    left = []
+    monkeypatch.setattr(os, "_exit", left.append)
+    process._leave()
+    assert left == [1]
+
+
+def test_a_process_that_ended_well_leaves_as_it_likes(monkeypatch):
+    process = OwnProcess(FakeReactor())
+    monkeypatch.setattr(os, "_exit", pytest.fail)
+    process.end(0)
+    process._leave()
+
+
+@pytest.mark.usefixtures("restored")
+def test_what_was_recovered_is_out_of_the_collectors_sight():
+    OwnProcess(FakeReactor()).recovered()
+    assert gc.get_freeze_count() > 0
+    assert gc.get_threshold() == (50_000, 20, 100)
+
+
+def test_an_embedded_member_leaves_the_process_alone():
+    ended = []
+    process = Embedded(ended.append)
+    before = (sys.getswitchinterval(), gc.get_threshold())
+    process.prepare()
+    process.recovered()
+    process.end(1)
+    assert ended == [1]
+    assert (sys.getswitchinterval(), gc.get_threshold()) == before
