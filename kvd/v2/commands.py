@@ -1,9 +1,25 @@
-"""What a v2 store can be asked to do through the log, and its encoding."""
+"""
+What a v2 store can be asked to do through the log, and its encoding.
+
+Bytes of a command, numbers big-endian (``docs/design/request-format.rst``)::
+
+    version:1 op:1 flags:1 prev_index:8 expiration:8 limit:4
+    path_bytes:4 value_bytes:4 prev_value_bytes:4  path value prev_value
+"""
 
 from __future__ import annotations
 
+import struct
 from enum import IntEnum
 from typing import NamedTuple
+
+from kvd.errors import RequestError
+
+_VERSION = 1
+_HEAD = struct.Struct(">BBBQqIIII")
+_DIR, _REFRESH, _RECURSIVE, _EXPIRES, _PREV_VALUE = 1, 2, 4, 8, 16
+_ALL_FLAGS = 31
+_UNDECODABLE = 300
 
 
 class Op(IntEnum):
@@ -19,6 +35,9 @@ class Op(IntEnum):
     SYNC = 8  # expire what is due at ``expiration_ns``; path is empty
 
 
+_OPS = {int(op): op for op in Op}
+
+
 class Command(NamedTuple):
     """
     One request; fields that an operation does not use keep their defaults.
@@ -27,6 +46,7 @@ class Command(NamedTuple):
     :ivar prev_value: None: not compared.
     :ivar prev_index: 0: not compared.
     :ivar expiration_ns: None: permanent. Already wrapped as V2-SPEC 6 says.
+    :ivar limit: SYNC: at most so many nodes expire, 0: all that are due.
     """
 
     op: Op
@@ -38,3 +58,105 @@ class Command(NamedTuple):
     prev_value: str | None = None
     prev_index: int = 0
     recursive: bool = False
+    limit: int = 0
+
+
+def text_bytes(text: str) -> bytes:
+    """
+    The bytes that a key or value stands for.
+
+    A lone surrogate that stands for no byte is written as its three bytes, so that
+    there is no text without an encoding.
+    """
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return b"".join(
+            letter.encode(
+                "utf-8",
+                "surrogateescape"
+                if "\udc80" <= letter <= "\udcff"
+                else "surrogatepass",
+            )
+            for letter in text
+        )
+
+
+def encode_command(command: Command) -> bytes:
+    """:raises RequestError: a number does not fit its field."""
+    op, path, value, is_dir, expires, refresh, prev, prev_index, recursive, limit = (
+        command
+    )
+    path_bytes = text_bytes(path)
+    value_bytes = text_bytes(value)
+    prev_bytes = b"" if prev is None else text_bytes(prev)
+    flags = (
+        (_DIR if is_dir else 0)
+        | (_REFRESH if refresh else 0)
+        | (_RECURSIVE if recursive else 0)
+        | (0 if expires is None else _EXPIRES)
+        | (0 if prev is None else _PREV_VALUE)
+    )
+    try:
+        head = _HEAD.pack(
+            _VERSION,
+            op,
+            flags,
+            prev_index,
+            expires or 0,
+            limit,
+            len(path_bytes),
+            len(value_bytes),
+            len(prev_bytes),
+        )
+    except struct.error:
+        raise RequestError(_UNDECODABLE, "a number of the command is too big") from None
+    return b"".join((head, path_bytes, value_bytes, prev_bytes))
+
+
+def decode_command(body: bytes) -> Command:
+    """:raises RequestError: these bytes are no command of this version."""
+    try:
+        (
+            version,
+            number,
+            flags,
+            prev_index,
+            expires,
+            limit,
+            path_size,
+            value_size,
+            prev_size,
+        ) = _HEAD.unpack_from(body)
+    except struct.error:
+        raise _undecodable("too short") from None
+    op = _OPS.get(number)
+    if version != _VERSION or op is None or flags > _ALL_FLAGS:
+        raise _undecodable("version, operation or flags unknown")
+    value_at = _HEAD.size + path_size
+    prev_at = value_at + value_size
+    if prev_at + prev_size != len(body):
+        raise _undecodable("length wrong")
+    path = body[_HEAD.size : value_at].decode("utf-8", "surrogateescape")
+    if op is not Op.SYNC and (
+        path[:1] != "/" or "//" in path or (path[-1] == "/" and path != "/")
+    ):
+        raise _undecodable("path not clean")
+    return Command(
+        op,
+        path,
+        body[value_at:prev_at].decode("utf-8", "surrogateescape"),
+        flags & _DIR != 0,
+        expires if flags & _EXPIRES else None,
+        flags & _REFRESH != 0,
+        body[prev_at:].decode("utf-8", "surrogateescape")
+        if flags & _PREV_VALUE
+        else None,
+        prev_index,
+        flags & _RECURSIVE != 0,
+        limit,
+    )
+
+
+def _undecodable(why: str) -> RequestError:
+    return RequestError(_UNDECODABLE, f"undecodable command: {why}")

@@ -12,6 +12,7 @@ class NodeView(NamedTuple):
     Keys and values are ``str`` made with ``surrogateescape``, so that bytes which are
     not UTF-8 survive; the face shows each of them as U+FFFD.
 
+    :ivar key: absolute; empty for the root, whose key is not shown.
     :ivar value: None for directories and for the node of a removal.
     :ivar expiration_ns: ns since the epoch (signed 64-bit, may lie in the past), or
         None for a permanent node.
@@ -36,6 +37,8 @@ class Event(NamedTuple):
         expire.
     :ivar etcd_index: the store's index after it; for a get, at its time.
     :ivar refresh: watchers are not told (V2-SPEC 4.9).
+    :ivar time_ns: the clock that the shown ``ttl`` of a change is computed with, also
+        when it is replayed much later; 0 for a get, which takes the present.
     """
 
     action: str
@@ -43,3 +46,4 @@ class Event(NamedTuple):
     prev: NodeView | None
     etcd_index: int
     refresh: bool
+    time_ns: int = 0

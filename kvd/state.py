@@ -1,0 +1,37 @@
+"""The values that state machines hand to the applier; under every machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import attrs
+
+
+class InternalWrite(NamedTuple):
+    """
+    A write of the cluster's own bookkeeping.
+
+    It costs the v2 store one index and one place in its history, as in etcd
+    (V2-SPEC 7): ``key`` is in etcd's own name space, for example ``/0/version``.
+    """
+
+    action: str  # create, set, update, delete
+    key: str
+    value: str
+
+
+@attrs.frozen
+class Section:
+    """
+    One machine's part of a snapshot.
+
+    :ivar version: of the machine's own encoding, 1..65535.
+    :ivar chunks: made lazily, each call costs a bounded slice of time (about 1 ms, at
+        most 64 KiB), and shows the state at the moment when the section was made, no
+        matter what is applied between two calls.
+    """
+
+    name: str
+    version: int
+    chunks: Iterator[bytes]

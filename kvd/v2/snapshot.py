@@ -1,0 +1,344 @@
+"""
+A v2 store as bytes, made lazily from an old root, and read back.
+
+Numbers are big-endian; text is the bytes it stands for. After the head come the
+history's places, then the tree in depth-first order (``docs/design/snapshots.rst``)::
+
+    head      etcd_index:8 counters:8*13 history_places:4
+    place     0                                  the cluster's own bookkeeping
+              1 action:1 flags:1 time:8 node [prev]
+    node      flags:1 name_bytes:4 body:4 created:8 modified:8 expiration:8 name [value]
+              body is the size of the value, or the number of a directory's children
+    tree      the root's node, its children, each directory's followed by its own
+    end       255
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator
+from itertools import islice
+
+import attrs
+
+from kvd.errors import StorageError
+from kvd.v2.commands import text_bytes
+from kvd.v2.events import Event, NodeView
+from kvd.v2.ordered import OrderedSet
+from kvd.v2.stats import REPLICATED
+from kvd.v2.store import Store
+from kvd.v2.tree import Directory, Node
+
+VERSION = 1
+_HEAD = struct.Struct(f">{1 + len(REPLICATED)}QI")
+_PLACE = struct.Struct(">BBq")
+_NODE = struct.Struct(">BIIQQq")
+_ACTIONS = (
+    "set",
+    "create",
+    "update",
+    "compareAndSwap",
+    "delete",
+    "compareAndDelete",
+    "expire",
+)
+_REFRESH, _PREV = 1, 2  # of a place
+_DIR, _EXPIRES, _VALUE = 1, 2, 4  # of a node
+_END = b"\xff"
+# One slice: so many nodes, so many bytes.
+_NODES_MAX = 256
+_CHUNK_BYTES = 32 << 10
+
+
+@attrs.frozen
+class Captured:
+    """What a snapshot will show; nothing in it changes any more."""
+
+    index: int
+    counters: tuple[int, ...]
+    places: tuple[Event | None, ...]
+    root: Directory
+
+
+def capture(store: Store) -> Captured:
+    """Take the present state, in a time that does not depend on its size."""
+    captured = Captured(
+        store.index, store.stats.replicated(), store.history.all(), store.root
+    )
+    store.epoch += 1
+    return captured
+
+
+def encode(captured: Captured) -> Iterator[bytes]:
+    """Chunks of at most 32 KiB, each made in a bounded slice of time."""
+    # The captured root must not be held longer than the walk needs it: what it passes
+    # is given back bit by bit, not all at the end.
+    root = captured.root
+    parts = [_HEAD.pack(captured.index, *captured.counters, len(captured.places))]
+    places = iter(captured.places)
+    del captured
+    while some := list(islice(places, _NODES_MAX // 2)):
+        for place in some:
+            parts.extend(_place(place))
+        yield from _cut(parts)
+    parts.append(_node("", root))
+    walk = _Walk(root)
+    del root
+    while walk.more(parts):
+        yield from _cut(parts)
+    parts.append(_END)
+    yield from _cut(parts)
+
+
+class _Walk:
+    """Depth first through a tree, letting go of each directory once it is passed."""
+
+    def __init__(self, root: Directory) -> None:
+        # For each directory on the way down: dicts not yet opened, children not seen.
+        self._open: list[tuple[list[dict[str, Node]], list[tuple[str, Node]]]] = [
+            (list(root.parts()), [])
+        ]
+
+    def more(self, parts: list[bytes]) -> bool:
+        """Append a bounded number of nodes; False once there are none left."""
+        budget = _NODES_MAX
+        room = _CHUNK_BYTES
+        open_ = self._open
+        while open_:
+            dicts, children = open_[-1]
+            while children:
+                if budget <= 0 or room <= 0:
+                    return True
+                name, node = children.pop()
+                data = _node(name, node)
+                parts.append(data)
+                budget -= 1
+                room -= len(data)
+                if isinstance(node, Directory):
+                    open_.append((list(node.parts()), []))
+                    break
+            else:
+                budget -= 1
+                if dicts:
+                    children.extend(dicts.pop().items())
+                else:
+                    open_.pop()
+        return False
+
+
+def _node(name: str, node: Node) -> bytes:
+    name_bytes = text_bytes(name)
+    if isinstance(node, Directory):
+        expiration = node.expiration_ns
+        return (
+            _NODE.pack(
+                _DIR if expiration is None else _DIR | _EXPIRES,
+                len(name_bytes),
+                len(node),
+                node.created,
+                node.modified,
+                expiration or 0,
+            )
+            + name_bytes
+        )
+    value, created, modified, expiration = node
+    value_bytes = text_bytes(value)
+    return (
+        _NODE.pack(
+            _VALUE if expiration is None else _VALUE | _EXPIRES,
+            len(name_bytes),
+            len(value_bytes),
+            created,
+            modified,
+            expiration or 0,
+        )
+        + name_bytes
+        + value_bytes
+    )
+
+
+def _place(event: Event | None) -> Iterator[bytes]:
+    if event is None:
+        yield b"\0"
+        return
+    flags = (_REFRESH if event.refresh else 0) | (0 if event.prev is None else _PREV)
+    yield b"\1"
+    yield _PLACE.pack(_ACTIONS.index(event.action), flags, event.time_ns)
+    yield _view(event.node)
+    if event.prev is not None:
+        yield _view(event.prev)
+
+
+def _view(view: NodeView) -> bytes:
+    key = text_bytes(view.key)
+    value = b"" if view.value is None else text_bytes(view.value)
+    flags = (
+        (_DIR if view.dir else 0)
+        | (0 if view.expiration_ns is None else _EXPIRES)
+        | (0 if view.value is None else _VALUE)
+    )
+    head = _NODE.pack(
+        flags,
+        len(key),
+        len(value),
+        view.created_index,
+        view.modified_index,
+        view.expiration_ns or 0,
+    )
+    return head + key + value
+
+
+def _cut(parts: list[bytes]) -> Iterator[bytes]:
+    """Hand out what was gathered, and begin anew."""
+    data = b"".join(parts)
+    parts.clear()
+    for at in range(0, len(data), _CHUNK_BYTES):
+        yield data[at : at + _CHUNK_BYTES]
+
+
+def restore(store: Store, chunks: Iterable[bytes]) -> None:
+    """
+    Replace the state of a store, all but its watchers and its count of gets.
+
+    :raises StorageError: not what :func:`encode` writes; the store is unchanged.
+    """
+    source = _Source(chunks)
+    index, *counters, places = _HEAD.unpack(source.take(_HEAD.size))
+    events = [_read_place(source, index - places + 1 + at) for at in range(places)]
+    epoch = store.epoch + 1
+    root, expiries = _read_tree(source, epoch, index)
+    if source.take(1) != _END or source.rest():
+        raise StorageError("v2 snapshot does not end where it should")
+    store.index = index
+    store.epoch = epoch
+    store.root = root
+    store.expiries = OrderedSet(expiries)
+    store.stats.replace_replicated(tuple(counters))
+    store.history.replace(events)
+
+
+class _Source:
+    """Bytes out of chunks with arbitrary borders."""
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self._chunks = iter(chunks)
+        self.data = b""
+        self.at = 0
+
+    def fill(self, size: int) -> None:
+        """Have ``size`` bytes at ``at``; joins what is left with what is needed."""
+        parts = [self.data[self.at :]]
+        have = len(parts[0])
+        while have < size:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                raise StorageError("v2 snapshot ends too early")
+            parts.append(chunk)
+            have += len(chunk)
+        self.data = b"".join(parts)
+        self.at = 0
+
+    def take(self, size: int) -> bytes:
+        if self.at + size > len(self.data):
+            self.fill(size)
+        at = self.at
+        self.at = at + size
+        return self.data[at : at + size]
+
+    def rest(self) -> bool:
+        """Whether there is anything more."""
+        return self.at < len(self.data) or any(self._chunks)
+
+
+def _read_tree(
+    source: _Source, epoch: int, index: int
+) -> tuple[Directory, list[tuple[int, str]]]:
+    expiries: list[tuple[int, str]] = []
+    flags, name, _, created, modified, expiration, left = _read_node(source)
+    if name or not flags & _DIR:
+        raise StorageError("v2 snapshot does not begin with the root")
+    root = directory = Directory(
+        created=created, modified=modified, expiration_ns=expiration, epoch=epoch
+    )
+    above: list[tuple[Directory, str, int]] = []  # with children left to read
+    path = ""
+    while True:
+        while not left:
+            if not above:
+                return root, expiries
+            directory, path, left = above.pop()
+        left -= 1
+        flags, name, value, created, modified, expiration, children = _read_node(source)
+        if modified > index or not name or directory.get(name) is not None:
+            raise StorageError("v2 snapshot has an impossible node")
+        if expiration is not None:
+            expiries.append((expiration, f"{path}/{name}"))
+        if flags & _DIR:
+            below = Directory(
+                created=created,
+                modified=modified,
+                expiration_ns=expiration,
+                epoch=epoch,
+            )
+            directory.put(name, below)
+            above.append((directory, path, left))
+            directory, path, left = below, f"{path}/{name}", children
+        else:
+            directory.put(name, (value, created, modified, expiration))
+
+
+def _read_node(
+    source: _Source,
+) -> tuple[int, str, str, int, int, int | None, int]:
+    """Flags, name, value, created, modified, expiration, number of children."""
+    if source.at + _NODE.size > len(source.data):
+        source.fill(_NODE.size)
+    flags, name_size, body, created, modified, expiration = _NODE.unpack_from(
+        source.data, source.at
+    )
+    value_size = 0 if flags & _DIR else body
+    size = _NODE.size + name_size + value_size
+    if source.at + size > len(source.data):
+        source.fill(size)
+    name_at = source.at + _NODE.size
+    value_at = name_at + name_size
+    source.at = end = value_at + value_size
+    data = source.data
+    return (
+        flags,
+        data[name_at:value_at].decode("utf-8", "surrogateescape"),
+        data[value_at:end].decode("utf-8", "surrogateescape"),
+        created,
+        modified,
+        expiration if flags & _EXPIRES else None,
+        body - value_size,
+    )
+
+
+def _read_place(source: _Source, index: int) -> Event | None:
+    if source.take(1) == b"\0":
+        return None
+    action, flags, time_ns = _PLACE.unpack(source.take(_PLACE.size))
+    if action >= len(_ACTIONS):
+        raise StorageError("v2 snapshot has an unknown action")
+    return Event(
+        _ACTIONS[action],
+        _read_view(source),
+        _read_view(source) if flags & _PREV else None,
+        index,
+        flags & _REFRESH != 0,
+        time_ns,
+    )
+
+
+def _read_view(source: _Source) -> NodeView:
+    flags, key, value, created, modified, expiration, _ = _read_node(source)
+    return NodeView(
+        key,
+        value if flags & _VALUE else None,
+        flags & _DIR != 0,
+        expiration,
+        None,
+        modified,
+        created,
+    )
