@@ -6,6 +6,8 @@ All calls block and run on the worker's thread. A failure is an ``OSError``.
 
 from __future__ import annotations
 
+import fcntl
+import os
 from typing import Protocol
 
 
@@ -71,3 +73,146 @@ class Disk(Protocol):
         ...
 
     def free_bytes(self, folder: str) -> int: ...
+
+
+class _RealFile:
+    """Provides :class:`AppendFile`."""
+
+    def __init__(self, descriptor: int, path: str) -> None:
+        self._descriptor = descriptor
+        self._path = path
+
+    def append(self, data: bytes) -> None:
+        # A signal does not interrupt os.write (PEP 475); a short write is continued.
+        try:
+            written = os.write(self._descriptor, data)
+            if written != len(data):
+                rest = memoryview(data)[written:]
+                while rest:
+                    rest = rest[os.write(self._descriptor, rest) :]
+        except OSError as error:
+            error.filename = self._path
+            raise
+
+    def sync(self) -> None:
+        try:
+            os.fdatasync(self._descriptor)
+        except OSError as error:
+            error.filename = self._path
+            raise
+
+    def close(self) -> None:
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+
+class _RealLock:
+    """Provides :class:`Lock`; the kernel lets go when the process ends, too."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def release(self) -> None:
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+
+class RealDisk:
+    """Provides :class:`Disk` on the operating system's files."""
+
+    def create(self, path: str) -> AppendFile:
+        return self._append_file(path, os.O_CREAT | os.O_EXCL)
+
+    def append_to(self, path: str) -> AppendFile:
+        return self._append_file(path, 0)
+
+    def size(self, path: str) -> int:
+        return os.stat(path).st_size
+
+    def read(self, path: str, offset: int, size: int) -> bytes:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            pieces = []
+            while size > 0:
+                piece = os.pread(descriptor, size, offset)
+                if not piece:
+                    break
+                pieces.append(piece)
+                offset += len(piece)
+                size -= len(piece)
+        except OSError as error:
+            error.filename = path
+            raise
+        finally:
+            os.close(descriptor)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def truncate(self, path: str, size: int) -> None:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.ftruncate(descriptor, size)
+            os.fsync(descriptor)
+        except OSError as error:
+            error.filename = path
+            raise
+        finally:
+            os.close(descriptor)
+
+    def rename(self, old: str, new: str) -> None:
+        os.rename(old, new)
+
+    def remove(self, path: str) -> None:
+        os.unlink(path)
+
+    def exists(self, path: str) -> bool:
+        # os.path.exists would take "may not look" for "is not there".
+        try:
+            os.stat(path)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def list(self, folder: str) -> list[str]:
+        return sorted(os.listdir(folder))
+
+    def make_folder(self, path: str, mode: int = 0o700) -> None:
+        missing = []
+        while not os.path.isdir(path):
+            missing.append(path)
+            path = os.path.dirname(path)
+        for folder in reversed(missing):
+            os.mkdir(folder, mode)
+            self.sync_folder(os.path.dirname(folder))
+
+    def sync_folder(self, path: str) -> None:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        except OSError as error:
+            error.filename = path
+            raise
+        finally:
+            os.close(descriptor)
+
+    def lock(self, path: str) -> Lock:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, b"%d\n" % os.getpid())
+        except OSError as error:
+            os.close(descriptor)
+            error.filename = path
+            raise
+        return _RealLock(descriptor)
+
+    def free_bytes(self, folder: str) -> int:
+        found = os.statvfs(folder)
+        return found.f_bavail * found.f_frsize
+
+    @staticmethod
+    def _append_file(path: str, flags: int) -> AppendFile:
+        flags |= os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
+        return _RealFile(os.open(path, flags, 0o600), path)
