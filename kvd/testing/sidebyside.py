@@ -1,0 +1,449 @@
+"""
+The same requests to two servers, and what differs between their answers.
+
+A row of a table is a sentence and steps. In a step ``$`` stands for the row's own key
+prefix (``/v2/keys/...``), ``@5`` for the etcd index at the row's start plus five, and
+``@@5`` for that as an in-order name::
+
+    PUT $/a value=1            a request, its form as body; the answers are compared
+    GET /version               any other target is taken as it is
+    w> GET $/a?wait=true       open the watch ``w``: its head is compared
+    w<                         the next event of ``w`` is compared
+    w< end                     its body must end
+    w< nothing                 for a moment, nothing may come
+    w gone                     the client goes away
+    until gone $/a             ask until it is 404 (nothing else expires by itself)
+    pause 0.2
+    1000 x PUT $/a value=1     many times, only the last answers are compared
+
+Before a row the server that lags writes until both stores have the same index. So
+indexes, in-order names and raw body bytes can be compared as they are; only times,
+raft positions and the order of unsorted listings need care.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple, cast
+
+import attrs
+
+from kvd.testing.wire import Answer, Closed, Connection, Silent
+
+TTL_SLACK_SECONDS = 2.0
+EXPIRY_SECONDS = 6.0
+QUIET_SECONDS = 0.15
+
+_EXPIRATION = re.compile(
+    rb'"expiration":"(-?\d{4,}-\d\d-\d\dT\d\d:\d\d:\d\d)((?:\.\d{0,8}[1-9])?)Z"'
+)
+_TTL = re.compile(rb'"ttl":(-?[1-9]\d*)')
+_START_TIME = re.compile(rb'"startTime":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[.\d]*[^"]*"')
+_UPTIME = re.compile(rb'"uptime":"[0-9hm.]+(?:s|ms|\xc2\xb5s)"')
+_DATE = re.compile(r"[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT")
+_POSITIVE = re.compile(r"[1-9]\d*")
+_INDEX = re.compile(r"@(@?)(-?\d+)")
+
+
+@attrs.frozen
+class Raw:
+    """
+    Bytes to send on a connection of their own, as they are.
+
+    :ivar answers: how many to wait for; fewer may come.
+    :ivar heads: whether the requests are HEAD (their answers have no bodies).
+    :ivar then: more bytes, sent when the first answer has come.
+    :ivar finish: close the sending half after the bytes.
+    """
+
+    data: bytes
+    answers: int = 1
+    heads: bool = False
+    then: bytes = b""
+    finish: bool = False
+
+
+Step = str | Raw
+
+
+@attrs.frozen
+class Row:
+    """
+    One behaviour: a sentence, and the steps that show it.
+
+    :ivar meant: why kvd answers otherwise on purpose, empty where it does not.
+    """
+
+    name: str
+    steps: tuple[Step, ...]
+    meant: str = ""
+
+    @property
+    def counts_comparable(self) -> bool:
+        """Polling asks as often as it must, so the counters may differ."""
+        return not any(
+            isinstance(step, str) and step.startswith("until") for step in self.steps
+        )
+
+
+def row(name: str, *steps: Step, meant: str = "") -> Row:
+    return Row(name, steps, meant)
+
+
+class Seen(NamedTuple):
+    """
+    What one server did, comparable.
+
+    :ivar numbers: times in seconds from the request, and ttls; compared with slack.
+    """
+
+    text: str
+    numbers: tuple[float, ...] = ()
+
+
+def _epoch_seconds(stamp: bytes, fraction: bytes) -> float:
+    year, rest = stamp.decode().rsplit("-", 2)[0], stamp.decode()
+    month, day = int(rest[len(year) + 1 :][:2]), int(rest[len(year) + 4 :][:2])
+    clock = rest.rpartition("T")[2].split(":")
+    days = _days_from_civil(int(year), month, day)
+    seconds = int(clock[0]) * 3600 + int(clock[1]) * 60 + int(clock[2])
+    return days * 86400 + seconds + float(b"0" + fraction)
+
+
+def _days_from_civil(year: int, month: int, day: int) -> int:
+    """Days since 1970-01-01 in the proleptic Gregorian calendar (any year)."""
+    year -= month <= 2
+    of_era = year % 400
+    of_year = (153 * (month + (-3 if month > 2 else 9)) + 2) // 5 + day - 1
+    return (
+        (year // 400) * 146097
+        + of_era * 365
+        + of_era // 4
+        - of_era // 100
+        + of_year
+        - 719468
+    )
+
+
+def _sort_nodes(node: dict[str, object]) -> None:
+    children = cast("list[dict[str, object]]", node.get("nodes", []))
+    children.sort(key=lambda child: str(child.get("key")))
+    for child in children:
+        _sort_nodes(child)
+
+
+def normal_body(
+    body: bytes, now: float, *, sorted_nodes: bool = True
+) -> tuple[str, tuple[float, ...]]:
+    """The body without what may differ, and the numbers taken out of it."""
+    numbers: list[float] = []
+
+    def expiration(found: re.Match[bytes]) -> bytes:
+        numbers.append(_epoch_seconds(found[1], found[2]) - now)
+        return b'"expiration":"<time>"'
+
+    def ttl(found: re.Match[bytes]) -> bytes:
+        numbers.append(float(found[1]))
+        return b'"ttl":"<seconds>"'
+
+    body = _TTL.sub(ttl, _EXPIRATION.sub(expiration, body))
+    body = _START_TIME.sub(b'"startTime":"<time>"', body)
+    body = _UPTIME.sub(b'"uptime":"<duration>"', body)
+    text = body.decode("utf-8", "backslashreplace")
+    if not sorted_nodes and '"nodes":[' in text:
+        # Times were taken out in wire order: in an unsorted listing pair them by size.
+        numbers.sort()
+        parsed = json.loads(text)
+        _sort_nodes(parsed["node"])
+        text = json.dumps(parsed, separators=(",", ":"), ensure_ascii=False) + (
+            "\n" if text.endswith("\n") else ""
+        )
+    return text, tuple(numbers)
+
+
+def _normal_header(name: str, value: str, *, moving: bool) -> str:
+    if name == "Content-Length" and moving:
+        value = "<length>"
+    if name == "Date" and _DATE.fullmatch(value):
+        value = "<date>"
+    if name in {"X-Raft-Index", "X-Raft-Term"} and _POSITIVE.fullmatch(value):
+        value = "<number>"
+    return f"{name}: {value}"
+
+
+def seen_answer(answer: Answer, now: float, *, sorted_nodes: bool) -> Seen:
+    """A whole answer or, without a body, a head."""
+    body, numbers = normal_body(answer.body, now, sorted_nodes=sorted_nodes)
+    moving = b"Time" in answer.body or bool(numbers)  # a time's length changes
+    lines = [
+        answer.status,
+        *(_normal_header(*header, moving=moving) for header in answer.headers),
+        f"({answer.framing}{'' if answer.complete else ', not complete'})",
+        body,
+    ]
+    return Seen("\n".join(lines), numbers)
+
+
+def differs(oracle: Seen, subject: Seen) -> str:
+    """Why the two are not the same; empty when they are."""
+    if oracle.text != subject.text:
+        return f"--- etcd\n{oracle.text}\n--- kvd\n{subject.text}"
+    for expected, got in zip(oracle.numbers, subject.numbers, strict=True):
+        # A huge time is a float that has lost its seconds.
+        if abs(expected - got) > TTL_SLACK_SECONDS + abs(expected) * 1e-9:
+            return f"{oracle.text}\n--- etcd {expected} --- kvd {got}"
+    return ""
+
+
+class Side:
+    """One server, the connections to it, and how it answers each step."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self._main: Connection | None = None
+        self._watches: dict[str, Connection] = {}
+        self._kinds: dict[type, Callable[[Step], Seen]] = {}
+
+    def close(self) -> None:
+        """Let go of every connection."""
+        for watch in self._watches.values():
+            watch.close()
+        self._watches.clear()
+        if self._main is not None:
+            self._main.close()
+            self._main = None
+
+    def ask(self, method: str, target: str, form: str | None = None) -> Answer:
+        """One request on the main connection."""
+        if self._main is None:
+            self._main = Connection(self.port)
+        self._main.send(_request(method, target, form))
+        try:
+            answer = self._main.read_answer(head=method == "HEAD")
+        except (Closed, Silent):
+            self._main.close()
+            self._main = None
+            raise
+        if answer.header("Connection") == "close" or answer.framing == "close":
+            self._main.close()
+            self._main = None
+        return answer
+
+    def etcd_index(self) -> int:
+        return int(self.ask("GET", "/v2/keys/").header("X-Etcd-Index") or -1)
+
+    def counters(self) -> dict[str, int]:
+        """The store's statistics, but for the watchers (connections close later)."""
+        counters: dict[str, int] = json.loads(self.ask("GET", "/v2/stats/store").body)
+        counters.pop("watchers")
+        return counters
+
+    def step(self, step: Step) -> Seen:
+        """Do it, and say what came of it; never raises for what the server does."""
+        try:
+            if isinstance(step, Raw):
+                return self._raw(step)
+            return self._words(step)
+        except Closed as closed:
+            return Seen(f"(closed: {closed})")
+        except Silent as silent:
+            return Seen(f"(silent: {silent})")
+
+    def _words(self, step: str) -> Seen:
+        words = step.split(maxsplit=2)
+        if words[0].endswith(">"):
+            return self._open(words[0][:-1], step.partition(" ")[2])
+        if words[0].endswith("<"):
+            return self._next(words[0][:-1], words[1] if len(words) > 1 else "event")
+        if words[0] == "pause":
+            time.sleep(float(words[1]))
+            return Seen("paused")
+        if words[1] == "gone":
+            if words[0] == "until":
+                return self._until_gone(words[2])
+            self._watches.pop(words[0]).close()
+            return Seen("gone")
+        if words[1] == "x":
+            for _ in range(int(words[0]) - 1):
+                self._words(words[2])
+            return self._words(words[2])
+        return self._request(*words)
+
+    def _request(self, method: str, target: str, form: str | None = None) -> Seen:
+        now = time.time()
+        answer = self.ask(method, target, form)
+        return seen_answer(answer, now, sorted_nodes="sorted=true" in target)
+
+    def _open(self, name: str, step: str) -> Seen:
+        if name in self._watches:
+            self._watches[name].close()
+        watch = self._watches[name] = Connection(self.port)
+        watch.send(_request(*step.split(maxsplit=2)))
+        return seen_answer(watch.read_head(), time.time(), sorted_nodes=True)
+
+    def _next(self, name: str, what: str) -> Seen:
+        watch = self._watches[name]
+        if what == "nothing":
+            try:
+                return Seen(f"event {watch.read_chunk(QUIET_SECONDS)!r}")
+            except Silent:
+                return Seen("nothing")
+        chunk = watch.read_chunk()
+        if what == "end":
+            return Seen(f"ended {chunk!r}")
+        return Seen(*normal_body(chunk, time.time()))
+
+    def _until_gone(self, target: str) -> Seen:
+        deadline = time.monotonic() + EXPIRY_SECONDS
+        while True:
+            answer = self.ask("GET", target)
+            if answer.code == 404 or time.monotonic() > deadline:
+                return seen_answer(answer, time.time(), sorted_nodes=False)
+            time.sleep(0.02)
+
+    def _raw(self, raw: Raw) -> Seen:
+        connection = Connection(self.port, timeout_seconds=5.0)
+        seen: list[Seen] = []
+        try:
+            connection.send(raw.data)
+            if raw.finish:
+                connection.finish_sending()
+            for number in range(raw.answers):
+                now = time.time()
+                answer = connection.read_answer(head=raw.heads)
+                seen.append(seen_answer(answer, now, sorted_nodes=False))
+                if number == 0 and raw.then:
+                    connection.send(raw.then)
+            ends = "open" if connection.still_open() else "closed"
+        except Closed:
+            ends = "closed"
+        except Silent:
+            ends = "silent"
+        finally:
+            connection.close()
+        text = "\n---\n".join(each.text for each in seen)
+        return Seen(
+            f"{text}\n--- then {ends}",
+            tuple(itertools.chain.from_iterable(each.numbers for each in seen)),
+        )
+
+    def tidy(self, prefix: str) -> None:
+        """Take the row's keys away, once nothing of them is about to expire."""
+        deadline = time.monotonic() + EXPIRY_SECONDS
+        while time.monotonic() < deadline:
+            answer = self.ask("GET", f"{prefix}?recursive=true")
+            ends = _EXPIRATION.findall(answer.body)
+            if not any(_epoch_seconds(*end) < time.time() + 0.1 for end in ends):
+                break
+            time.sleep(0.02)
+        self.ask("DELETE", f"{prefix}?recursive=true")
+
+    def drain(self, quiet_seconds: float) -> dict[str, list[Seen]]:
+        """What the open watches have to say until none says more for a while."""
+        heard: dict[str, list[Seen]] = {name: [] for name in self._watches}
+        for name, watch in list(self._watches.items()):
+            try:
+                while True:
+                    chunk = watch.read_chunk(quiet_seconds)
+                    heard[name].append(Seen(*normal_body(chunk, time.time())))
+                    if not chunk:
+                        break
+            except (Silent, Closed) as end:
+                heard[name].append(Seen(type(end).__name__))
+        return heard
+
+
+def _request(method: str, target: str, form: str | None = None) -> bytes:
+    head = f"{method} {target} HTTP/1.1\r\nHost: server\r\n"
+    if form is None:
+        return f"{head}\r\n".encode()
+    body = form.encode()
+    return (
+        f"{head}Content-Type: application/x-www-form-urlencoded\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    ).encode() + body
+
+
+class Pair:
+    """Two servers with the same past, kept in step."""
+
+    def __init__(self, oracle_port: int, subject_port: int) -> None:
+        self.oracle = Side(oracle_port)
+        self.subject = Side(subject_port)
+        self._numbers = itertools.count(1)
+
+    @property
+    def sides(self) -> tuple[Side, Side]:
+        return self.oracle, self.subject
+
+    def close(self) -> None:
+        for side in self.sides:
+            side.close()
+
+    def fresh_prefix(self) -> str:
+        """A key that no row used before, the same on both."""
+        return f"/t{next(self._numbers)}"
+
+    def align(self) -> int:
+        """Bring both stores to the same index, and return it."""
+        while True:
+            oracle, subject = (side.etcd_index() for side in self.sides)
+            if oracle == subject:
+                return oracle
+            lagging = self.oracle if oracle < subject else self.subject
+            for _ in range(abs(oracle - subject)):
+                lagging.ask("PUT", "/v2/keys/_filler", "value=")
+
+    def difference(self, row: Row) -> str:
+        """Run a row on both; what differs first, or nothing."""
+        prefix = f"/v2/keys{self.fresh_prefix()}"
+        try:
+            difference = next(self._differences(row, prefix), "")
+            for side in self.sides:
+                side.tidy(prefix)
+            return difference
+        finally:
+            self.close()
+
+    def _differences(self, row: Row, prefix: str) -> Iterator[str]:
+        base = self.align()
+        before = [side.counters() for side in self.sides]
+        for number, step in enumerate(row.steps, start=1):
+            ready = placed(step, prefix, base)
+            difference = differs(*(side.step(ready) for side in self.sides))
+            if difference:
+                yield f"step {number}, {ready}:\n{difference}"
+        if row.counts_comparable:
+            oracle, subject = (
+                {name: value - past[name] for name, value in side.counters().items()}
+                for side, past in zip(self.sides, before, strict=True)
+            )
+            if oracle != subject:
+                yield f"store counters rose by\n--- etcd\n{oracle}\n--- kvd\n{subject}"
+
+
+def placed(step: Step, prefix: str, base: int) -> Step:
+    """A step with the row's prefix and indexes filled in."""
+
+    def index(found: re.Match[str]) -> str:
+        return str(base + int(found[2])).zfill(20 if found[1] else 1)
+
+    def fill(text: str) -> str:
+        return _INDEX.sub(index, text).replace("$", prefix)
+
+    if isinstance(step, str):
+        return fill(step)
+    data, then = (
+        fill(part.decode("latin-1")).encode("latin-1")
+        for part in (step.data, step.then)
+    )
+    return attrs.evolve(step, data=data, then=then)
+
+
+def names(rows: Sequence[Row]) -> list[str]:
+    """Sentences, as ids of a parametrised test."""
+    return [each.name for each in rows]
