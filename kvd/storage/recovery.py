@@ -77,6 +77,9 @@ def recover(
         _check_fresh(disk, data, snapshots)
         return Parts(Recovered(None), snapshots, None)
     snapshots.clean()
+    # A name that is seen here may not be durable yet, and all below rests on it.
+    for folder in (data.member_folder, data.snap_folder, data.wal_folder):
+        disk.sync_folder(folder)
     segments = list_segments(disk, data.wal_folder)
     if not segments:
         raise StorageError("the log is gone", path=data.wal_folder)

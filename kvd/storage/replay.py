@@ -369,6 +369,10 @@ class Replay:
         path = f"{self._folder}/{segment_name(sequence, first_index)}"
         if not self._disk.exists(path + TEMPORARY):
             raise StorageError("this segment of the log is gone", path=path)
+        # The seal was read, which does not say that it was ever synced.
+        file = self._disk.append_to(sealed.path)
+        file.sync()
+        file.close()
         self._disk.rename(path + TEMPORARY, path)
         self._disk.sync_folder(self._folder)
         self.segments.append(Segment(sequence, first_index, path))

@@ -74,6 +74,9 @@ class Wal:
         if replay.torn_at >= 0:
             self._disk.truncate(path, replay.torn_at)
         self._file = self._disk.append_to(path)
+        # It was read, which does not say that it was ever synced; and nothing may be
+        # written behind a record that is not.
+        self._file.sync()
         if replay.torn_at >= 0:
             self.cut()
 
