@@ -7,6 +7,7 @@ from random import Random
 from typing import Protocol
 
 from kvd.node.interfaces import Persistence, TransportEvents
+from kvd.raft.codec import decode_message, encode_message
 from kvd.raft.messages import InstallSnapshot, Message
 from kvd.testing.clock import Process, Timeline
 from kvd.testing.streams import Stream
@@ -211,3 +212,8 @@ class SimulatedTransport:
 
     def events(self) -> TransportEvents:
         return self._network.endpoints[self._member_id].events
+
+
+def encode_and_decode(message: Message) -> Message:
+    """For ``Network.wire``: what a real connection makes of it."""
+    return decode_message(encode_message(message))
