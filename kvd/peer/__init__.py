@@ -1,1 +1,1 @@
-"""Raft traffic between members, over AMP."""
+"""Members talk to each other: AMP boxes over streams, whatever carries the streams."""

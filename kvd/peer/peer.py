@@ -1,0 +1,289 @@
+"""One other member as we send to it: dialling, the queue, the drops."""
+
+# Twisted leaves amp and Failure without annotations:
+# mypy: allow-untyped-calls
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+import attrs
+from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from kvd.errors import PeerError
+from kvd.peer.batches import frame
+from kvd.peer.commands import PIECE_BYTES_MAX, Purpose
+from kvd.peer.sending import Dialler, Refused, SendingConnection
+from kvd.peer.settings import PeerSettings
+
+_NOTHING = memoryview(b"")
+
+
+@attrs.define
+class PeerCounters:
+    """What went to and came from one member since we know it."""
+
+    messages_sent: int = 0
+    bytes_sent: int = 0
+    appends_sent: int = 0
+    messages_received: int = 0
+    bytes_received: int = 0
+    appends_received: int = 0
+    messages_dropped: int = 0
+    connections_lost: int = 0
+
+
+class Peer:
+    """
+    Keeps one connection to a member and a bounded queue in front of it.
+
+    ::
+
+        stopped -- start --> dialling -- Hello accepted --> connected
+                               ^  | failed: next URL; after the last one, backoff
+                               |  v                            |
+                             waiting <------ lost -------------+
+
+    Messages are dropped while not connected: Raft sends better ones later, and an old
+    append that arrives after a new one only costs time. For the same reason the queue
+    does not outlive its connection.
+
+    :param removed: called with a reason when the member says that we were removed.
+    :param troubled: called when a message was dropped or the connection lost.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        *,
+        member_id: int,
+        urls: tuple[str, ...],
+        dialler: Dialler,
+        clock: IReactorTime,
+        random: Callable[[], float],
+        settings: PeerSettings,
+        troubled: Callable[[int], None],
+        removed: Callable[[str], None],
+    ) -> None:
+        self.member_id = member_id
+        self.urls = urls
+        self.url = urls[0] if urls else ""
+        self.counters = PeerCounters()
+        self.connected_since: float | None = None
+        self._dialler = dialler
+        self._clock = clock
+        self._random = random
+        self._settings = settings
+        self._troubled = troubled
+        self._removed = removed
+        self._connection: SendingConnection | None = None
+        self._attempt: Deferred[SendingConnection] | None = None
+        self._wait: IDelayedCall | None = None
+        self._failures = 0
+        self._said = ""
+        self._running = False
+        self._queue: deque[bytes] = deque()
+        self._rest = _NOTHING
+        self._queued_bytes = 0
+
+    # -- what the transport asks ---------------------------------------------------
+
+    @property
+    def connected(self) -> bool:
+        """Whether both Hellos were accepted and nothing went wrong since."""
+        return self._connection is not None
+
+    @property
+    def latency_seconds(self) -> float:
+        """Of the newest ping; 0 when there is none."""
+        connection = self._connection
+        return connection.latency_seconds if connection is not None else 0.0
+
+    def start(self) -> None:
+        """Dial, now and whenever the connection is lost."""
+        self._running = True
+        self._dial()
+
+    def enqueue(self, message: bytes) -> bool:
+        """Whether the message now waits for :meth:`flush`; dropped when not."""
+        size = len(message)
+        waiting = self._queued_bytes + len(self._rest)
+        if size > self._settings.message_bytes_max:
+            self._log.error(
+                "a message of {size} bytes to member {member_id:x} is too large",
+                size=size,
+                member_id=self.member_id,
+            )
+        elif self._connection is not None and (
+            not waiting or waiting + size <= self._settings.queue_bytes_max
+        ):
+            self._queue.append(message)
+            self._queued_bytes += size
+            return True
+        self.counters.messages_dropped += 1
+        return False
+
+    def flush(self) -> None:
+        """Write what waits, as far as the transport takes it without buffering."""
+        connection = self._connection
+        if connection is None:
+            return
+        while not connection.paused and not connection.closed:
+            if not self._rest:
+                if not self._queue:
+                    return
+                self._rest = self._next_messages()
+            piece = self._rest[:PIECE_BYTES_MAX]
+            self._rest = self._rest[PIECE_BYTES_MAX:]
+            self.counters.bytes_sent += len(piece)
+            connection.send_piece(piece)
+
+    def _next_messages(self) -> memoryview:
+        """At least one message, more while they fit into one piece together."""
+        frames: list[bytes] = []
+        size = 0
+        while self._queue:
+            message = self._queue[0]
+            if frames and size + len(message) > PIECE_BYTES_MAX:
+                break
+            self._queue.popleft()
+            self._queued_bytes -= len(message)
+            self.counters.messages_sent += 1
+            framed = frame(message)
+            frames.append(framed)
+            size += len(framed)
+        return memoryview(frames[0] if len(frames) == 1 else b"".join(frames))
+
+    def move(self, urls: tuple[str, ...]) -> None:
+        """The member is to be reached elsewhere; a connection to an old place ends."""
+        if urls == self.urls:
+            return
+        self.urls = urls
+        self._failures = 0
+        if self._connection is not None:
+            if self.url not in urls:
+                self._connection.drop("the member has other peer URLs now")
+            return
+        if self._attempt is not None:
+            self._attempt.cancel()
+        else:
+            self.hurry()
+
+    def hurry(self) -> None:
+        """The member seems to be there: do not wait any longer before dialling."""
+        if self._wait is not None:
+            self._wait.cancel()
+            self._wait = None
+            self._failures = 0
+            self._dial()
+
+    def stop(self) -> Deferred[None]:
+        """Dial no more; fires when the connection has ended, and what waited left."""
+        self._running = False
+        if self._wait is not None:
+            self._wait.cancel()
+            self._wait = None
+        if self._attempt is not None:
+            self._attempt.cancel()
+        if self._connection is not None:
+            self.flush()
+            return self._connection.finish("we are stopping")
+        return succeed(None)
+
+    # -- dialling ------------------------------------------------------------------
+
+    def _dial(self) -> None:
+        self._wait = None
+        if not self._running:
+            return
+        if not self.urls:
+            self._failed(Failure(PeerError("it has no peer URLs")))
+            return
+        self.url = self.urls[self._failures % len(self.urls)]
+        attempt = self._attempt = self._dialler.dial(
+            self.url, expected=self.member_id, purpose=Purpose.MESSAGES
+        )
+        attempt.addCallbacks(self._connected, self._failed)
+        attempt.addErrback(lambda failure: self._log.failure("a peer", failure))
+
+    def _connected(self, connection: SendingConnection) -> None:
+        self._attempt = None
+        self._said = ""
+        self.connected_since = self._clock.seconds()
+        self._connection = connection
+        connection.on_room = self.flush
+        connection.on_gone = self._lost
+        self._log.info(
+            "connected to member {member_id:x} at {url}",
+            member_id=self.member_id,
+            url=self.url,
+        )
+        if not self._running:
+            connection.finish("we are stopping")
+        elif self.url not in self.urls:
+            connection.drop("the member has other peer URLs now")
+
+    def _failed(self, failure: Failure) -> None:
+        self._attempt = None
+        if not self._running:
+            return
+        if isinstance(failure.value, CancelledError):
+            self._dial()  # moved meanwhile
+            return
+        self._failures += 1
+        self._say(failure.getErrorMessage())
+        if isinstance(failure.value, Refused) and failure.value.removed:
+            self._removed(failure.getErrorMessage())
+        if self.urls and self._failures % len(self.urls):
+            self._wait = self._clock.callLater(0, self._dial)
+        else:
+            self._wait = self._clock.callLater(self._backoff_seconds(), self._dial)
+
+    def _backoff_seconds(self) -> float:
+        """Doubles from the first to the maximum, then half of it is chance."""
+        rounds = min(self._failures // max(len(self.urls), 1), 30)
+        seconds = min(
+            self._settings.backoff_first_seconds * (1 << max(rounds - 1, 0)),
+            self._settings.backoff_max_seconds,
+        )
+        return seconds * (0.5 + 0.5 * self._random())
+
+    def _say(self, why: str) -> None:
+        """One line for each new reason, not one for each attempt."""
+        if why != self._said:
+            self._said = why
+            self._log.warn(
+                "cannot send to member {member_id:x} at {url}: {why}",
+                member_id=self.member_id,
+                url=self.url,
+                why=why,
+            )
+
+    def _lost(self, why: str) -> None:
+        self._connection = None
+        now, since = self._clock.seconds(), self.connected_since
+        self.connected_since = None
+        # One that ended at once counts as a failure: no storm of short connections.
+        lived = since is not None and now - since >= self._settings.backoff_max_seconds
+        self._failures = 0 if lived else self._failures + 1
+        self.counters.messages_dropped += len(self._queue)
+        self._queue.clear()
+        self._rest = _NOTHING
+        self._queued_bytes = 0
+        if not self._running:
+            return
+        self.counters.connections_lost += 1
+        self._said = why
+        self._log.warn(
+            "lost member {member_id:x} at {url}: {why}",
+            member_id=self.member_id,
+            url=self.url,
+            why=why,
+        )
+        self._troubled(self.member_id)
+        self._wait = self._clock.callLater(self._backoff_seconds(), self._dial)

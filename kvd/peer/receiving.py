@@ -1,0 +1,278 @@
+"""The side that was dialled: it checks the Hello, then takes what comes."""
+
+# Twisted leaves amp and Failure without annotations:
+# mypy: allow-untyped-calls
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import attrs
+from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
+from twisted.protocols import amp
+from zope.interface import implementer
+
+from kvd.errors import PeerError
+from kvd.peer.batches import Reassembly
+from kvd.peer.commands import (
+    Batch,
+    Hello,
+    Number,
+    Ping,
+    Purpose,
+    Received,
+    Refusal,
+    SnapshotChunk,
+    SnapshotEnd,
+    SnapshotStart,
+)
+from kvd.peer.protocol import ASK, BoxConnection
+from kvd.peer.settings import (
+    OLDEST_VERSION,
+    PROTOCOL_VERSION,
+    PeerIdentity,
+    PeerSettings,
+)
+from kvd.raft.codec import decode_message
+from kvd.raft.messages import InstallSnapshot, Message
+
+RECEIVED_BYTES = 32 << 10
+"""Batch bytes between two signs of life while a long batch arrives."""
+
+PING_SECONDS_MAX = 60.0
+
+
+@attrs.frozen
+class Introduction:
+    """What a Hello said, once its versions were found to fit."""
+
+    cluster_id: int
+    member_id: int
+    expected: int
+    purpose: Purpose
+
+
+@attrs.frozen
+class NotWelcome:
+    """A refusal and its reason, worded for the log of both sides."""
+
+    refusal: Refusal
+    reason: str
+
+
+class IncomingSnapshot(Protocol):
+    """A stream of chunks on its way to our disk."""
+
+    def chunk(self, content: bytes, tag: bytes) -> None: ...
+
+    def end(self, checksum: bytes, tag: bytes) -> None: ...
+
+
+class Host(Protocol):
+    """The transport as an accepted connection sees it."""
+
+    def judge(self, hello: Introduction) -> NotWelcome | None: ...
+
+    def welcomed(self, connection: ReceivingConnection) -> None: ...
+
+    def message_received(
+        self, connection: ReceivingConnection, message: Message, size: int
+    ) -> None: ...
+
+    def snapshot_offered(
+        self, connection: ReceivingConnection, message: InstallSnapshot, size: int
+    ) -> IncomingSnapshot: ...
+
+    def receiving_ended(self, connection: ReceivingConnection, why: str) -> None: ...
+
+
+@implementer(IPushProducer)
+class ReceivingConnection(BoxConnection):
+    """
+    A connection that another member dialled, or somebody who says so.
+
+    ::
+
+        stranger -- Hello accepted --> messages | snapshot -- anything wrong --> closed
+
+    :ivar member_id: 0 until the Hello was accepted; no byte of Raft is decoded before.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: IReactorTime,
+        settings: PeerSettings,
+        identity: PeerIdentity,
+        host: Host,
+    ) -> None:
+        super().__init__(clock=clock, settings=settings)
+        self._identity = identity
+        self._host = host
+        self._messages = Reassembly(settings.message_bytes_max)
+        self._unreported_bytes = 0
+        self._snapshot: IncomingSnapshot | None = None
+        self._hello_call: IDelayedCall | None = None
+        self.member_id = 0
+        self.purpose = Purpose.MESSAGES
+
+    @property
+    def address(self) -> str:
+        """Where the other side is, for the log."""
+        peer = self.transport.getPeer()
+        host = getattr(peer, "host", None)
+        return f"{host}:{peer.port}" if host is not None else str(peer)
+
+    def connectionMade(self) -> None:
+        self.transport.setTcpNoDelay(True)
+        self.transport.setTcpKeepAlive(True)
+        self.transport.registerProducer(self, True)
+        self._hello_call = self._clock.callLater(
+            self._settings.hello_seconds, self.drop, "no Hello came"
+        )
+
+    def command_received(self, name: bytes, box: amp.AmpBox) -> None:
+        if not self.member_id:
+            if name != Hello.commandName or ASK not in box:
+                raise PeerError("something else than a Hello")
+            self._hello_received(box[ASK], box)
+        elif name == Batch.commandName:
+            self._piece_received(box.get(b"piece", b""))
+        elif ASK not in box:
+            raise PeerError("a command without a tag")
+        elif name == Ping.commandName:
+            self.answer(box[ASK], Ping)
+        elif self.purpose is Purpose.SNAPSHOT:
+            self._snapshot_command(name, box)
+        else:
+            raise PeerError("a command that does not belong here")
+
+    # -- Hello ---------------------------------------------------------------------
+
+    def _hello_received(self, tag: bytes, box: amp.AmpBox) -> None:
+        number = Number()
+        newest = number.fromString(box.get(b"newest", b""))
+        oldest = number.fromString(box.get(b"oldest", b""))
+        version = min(newest, PROTOCOL_VERSION)
+        if version < max(oldest, OLDEST_VERSION):
+            self._refuse(
+                tag,
+                NotWelcome(
+                    Refusal.VERSION,
+                    f"peer protocol versions {oldest} to {newest} offered,"
+                    f" {OLDEST_VERSION} to {PROTOCOL_VERSION} understood",
+                ),
+            )
+            return
+        said = self.parsed(Hello.parseArguments, box)
+        try:
+            purpose = Purpose(said["purpose"])
+        except ValueError:
+            raise PeerError("a purpose that we do not know") from None
+        hello = Introduction(
+            cluster_id=said["cluster"],
+            member_id=said["member"],
+            expected=said["expected"],
+            purpose=purpose,
+        )
+        problem = self._host.judge(hello)
+        if problem is not None:
+            self._refuse(tag, problem)
+            return
+        self._end_hello()
+        self.member_id = hello.member_id
+        self.purpose = purpose
+        self._answer_hello(tag, version)
+        self.start_ticks(
+            min(max(said["ping_milliseconds"] / 1000, 0.01), PING_SECONDS_MAX),
+            # One more than the dialler counts: it notices first and says why.
+            self._settings.silent_pings_max + 1,
+        )
+        self._host.welcomed(self)
+
+    def _refuse(self, tag: bytes, problem: NotWelcome) -> None:
+        self._answer_hello(tag, PROTOCOL_VERSION, problem)
+        self.finish(problem.reason)
+
+    def _answer_hello(
+        self, tag: bytes, version: int, problem: NotWelcome | None = None
+    ) -> None:
+        self.answer(
+            tag,
+            Hello,
+            version=version,
+            cluster=self._identity.cluster_id,
+            member=self._identity.member_id,
+            refusal=problem.refusal.value if problem is not None else b"",
+            reason=problem.reason if problem is not None else "",
+        )
+
+    def _end_hello(self) -> None:
+        if self._hello_call is not None and self._hello_call.active():
+            self._hello_call.cancel()
+
+    # -- messages ------------------------------------------------------------------
+
+    def _piece_received(self, piece: bytes) -> None:
+        if self.purpose is not Purpose.MESSAGES:
+            raise PeerError("messages on a connection for a snapshot")
+        self._unreported_bytes += len(piece)
+        if self._unreported_bytes >= RECEIVED_BYTES:
+            self.tell(Received, size=self._unreported_bytes)
+            self._unreported_bytes = 0
+        for encoded in self._messages.add(piece):
+            message = self._decoded(encoded)
+            if isinstance(message, InstallSnapshot):
+                raise PeerError("a snapshot among the messages")
+            self._host.message_received(self, message, len(encoded))
+            if self.closed:
+                return
+
+    def _decoded(self, encoded: bytes) -> Message:
+        message = decode_message(encoded)
+        if message.to != self._identity.member_id or message.sender != self.member_id:
+            raise PeerError(
+                f"a message from {message.sender:x} to {message.to:x}"
+                f" on the connection of {self.member_id:x}"
+            )
+        return message
+
+    # -- snapshots -----------------------------------------------------------------
+
+    def _snapshot_command(self, name: bytes, box: amp.AmpBox) -> None:
+        tag = box[ASK]
+        if name == SnapshotStart.commandName:
+            if self._snapshot is not None:
+                raise PeerError("a second snapshot on one connection")
+            said = self.parsed(SnapshotStart.parseArguments, box)
+            message = self._decoded(said["message"])
+            if not isinstance(message, InstallSnapshot):
+                raise PeerError("a snapshot that is none")
+            self._snapshot = self._host.snapshot_offered(self, message, said["size"])
+            self.answer(tag, SnapshotStart)
+        elif self._snapshot is None:
+            raise PeerError("a part of a snapshot that never began")
+        elif name == SnapshotChunk.commandName:
+            said = self.parsed(SnapshotChunk.parseArguments, box)
+            self._snapshot.chunk(said["content"], tag)
+        elif name == SnapshotEnd.commandName:
+            said = self.parsed(SnapshotEnd.parseArguments, box)
+            self._snapshot.end(said["checksum"], tag)
+        else:
+            raise PeerError("a command that does not belong here")
+
+    # -- ends ----------------------------------------------------------------------
+
+    def pauseProducing(self) -> None:
+        """Our small answers fill the buffer: the other side does not read them."""
+        self.drop("it does not read its answers")
+
+    def resumeProducing(self) -> None:
+        """Nothing waits here."""
+
+    def stopProducing(self) -> None:
+        """Nothing to stop."""
+
+    def gone(self, why: str) -> None:
+        self._end_hello()
+        self._host.receiving_ended(self, why)

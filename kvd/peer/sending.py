@@ -1,0 +1,243 @@
+"""The side that dialled: it says Hello, then sends; answers are all it hears."""
+
+# Twisted leaves amp and Failure without annotations:
+# mypy: allow-untyped-calls
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import cast
+
+from twisted.internet.defer import CancelledError, Deferred, fail
+from twisted.internet.defer import TimeoutError as DeferredTimeout
+from twisted.internet.error import ConnectError
+from twisted.internet.interfaces import (
+    IProtocol,
+    IPushProducer,
+    IReactorTime,
+    IStreamClientEndpoint,
+)
+from twisted.internet.protocol import Factory
+from twisted.protocols import amp
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from kvd.errors import PeerError
+from kvd.peer.commands import (
+    Hello,
+    Ping,
+    Purpose,
+    Received,
+    Refusal,
+    batch_box,
+)
+from kvd.peer.protocol import BoxConnection, Values
+from kvd.peer.settings import (
+    OLDEST_VERSION,
+    PROTOCOL_VERSION,
+    PeerIdentity,
+    PeerSettings,
+)
+
+REASON_CHARACTERS_MAX = 300
+
+
+class Refused(PeerError):
+    """
+    The other side did not accept our Hello, or we not its answer.
+
+    :ivar removed: a member of our own cluster, the one that we expected, says that we
+        are no member any more.
+    """
+
+    def __init__(self, reason: str, *, removed: bool = False) -> None:
+        super().__init__(reason)
+        self.removed = removed
+
+
+@implementer(IPushProducer)
+class SendingConnection(BoxConnection):
+    """
+    A connection that we dialled.
+
+    :ivar welcome: fires with this connection when both Hellos were accepted; fails
+        with :class:`Refused` or :class:`PeerError`.
+    :ivar paused: the transport's buffer is full; :attr:`on_room` is called when not.
+    :ivar latency_seconds: of the newest ping.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: IReactorTime,
+        settings: PeerSettings,
+        identity: PeerIdentity,
+        expected: int,
+        purpose: Purpose,
+    ) -> None:
+        super().__init__(clock=clock, settings=settings)
+        self._identity = identity
+        self._expected = expected
+        self._purpose = purpose
+        self._ping_outstanding = False
+        self.welcome: Deferred[SendingConnection] = Deferred(
+            lambda _: self.drop("given up")
+        )
+        self.paused = False
+        self.on_room: Callable[[], None] | None = None
+        self.on_gone: Callable[[str], None] | None = None
+        self.latency_seconds = 0.0
+
+    def connectionMade(self) -> None:
+        self.transport.setTcpNoDelay(True)
+        self.transport.setTcpKeepAlive(True)
+        self.transport.registerProducer(self, True)
+        self.request(
+            Hello,
+            newest=PROTOCOL_VERSION,
+            oldest=OLDEST_VERSION,
+            cluster=self._identity.cluster_id,
+            member=self._identity.member_id,
+            expected=self._expected,
+            purpose=self._purpose.value,
+            ping_milliseconds=int(self._settings.ping_seconds * 1000),
+        ).addCallbacks(self._hello_answered, lambda _: None)
+
+    def _hello_answered(self, values: Values) -> None:
+        problem = self._problem_with(values)
+        if problem is not None:
+            self.welcome.errback(problem)
+            self.drop(str(problem))
+            return
+        self.start_ticks(self._settings.ping_seconds, self._settings.silent_pings_max)
+        self.welcome.callback(self)
+
+    def _problem_with(self, values: Values) -> PeerError | None:
+        ours = values["cluster"] == self._identity.cluster_id
+        meant = values["member"] == self._expected
+        if values["refusal"]:
+            said = "".join(
+                each if each.isprintable() else "?"
+                for each in values["reason"][:REASON_CHARACTERS_MAX]
+            )
+            return Refused(
+                said,
+                removed=ours and meant and values["refusal"] == Refusal.REMOVED.value,
+            )
+        if not ours:
+            return Refused(f"it belongs to cluster {values['cluster']:x}")
+        if not meant:
+            return Refused(f"it is member {values['member']:x}")
+        if not OLDEST_VERSION <= values["version"] <= PROTOCOL_VERSION:
+            return Refused(f"it chose protocol version {values['version']}")
+        return None
+
+    def send_piece(self, piece: bytes | memoryview) -> None:
+        """One piece of the stream of messages, at most ``PIECE_BYTES_MAX``."""
+        self.transport.write(batch_box(piece))
+
+    def command_received(self, name: bytes, box: amp.AmpBox) -> None:  # noqa: ARG002 -- the other side uses it
+        if name != Received.commandName or not self.welcome.called:
+            raise PeerError("a command that a dialler does not take")
+
+    def tick(self) -> None:
+        if self.paused or self._ping_outstanding:
+            return
+        asked_at = self._clock.seconds()
+        self._ping_outstanding = True
+
+        def answered(_: Values) -> None:
+            self._ping_outstanding = False
+            self.latency_seconds = self._clock.seconds() - asked_at
+
+        self.request(Ping).addCallbacks(answered, lambda _: None)
+
+    def pauseProducing(self) -> None:
+        self.paused = True
+
+    def resumeProducing(self) -> None:
+        self.paused = False
+        if not self.closed and self.on_room is not None:
+            self.on_room()
+
+    def stopProducing(self) -> None:
+        """Nothing to stop: what waits is the peer's queue, and it is bounded."""
+
+    def gone(self, why: str) -> None:
+        if not self.welcome.called:
+            self.welcome.errback(PeerError(why))
+        elif self.on_gone is not None:
+            self.on_gone(why)
+
+
+class Dialler:
+    """Makes accepted connections to other members."""
+
+    def __init__(
+        self,
+        *,
+        connect: Callable[[str], IStreamClientEndpoint],
+        clock: IReactorTime,
+        settings: PeerSettings,
+        identity: PeerIdentity,
+    ) -> None:
+        self._connect = connect
+        self._clock = clock
+        self._settings = settings
+        self._identity = identity
+
+    def dial(
+        self, url: str, *, expected: int, purpose: Purpose
+    ) -> Deferred[SendingConnection]:
+        """
+        Fires with a connection whose Hello was accepted, within ``connect_seconds``.
+
+        Fails with :class:`PeerError` (:class:`Refused` when somebody answered that we
+        do not talk to), or CancelledError when cancelled.
+        """
+        cancelled = False
+
+        def made() -> SendingConnection:
+            return SendingConnection(
+                clock=self._clock,
+                settings=self._settings,
+                identity=self._identity,
+                expected=expected,
+                purpose=purpose,
+            )
+
+        def connected(protocol: IProtocol) -> Deferred[SendingConnection]:
+            return cast(SendingConnection, protocol).welcome
+
+        def failed(failure: Failure) -> Failure:
+            problem = failure.value
+            if isinstance(problem, PeerError) or (
+                cancelled and isinstance(problem, CancelledError)
+            ):
+                return failure
+            if isinstance(problem, DeferredTimeout):
+                seconds = self._settings.connect_seconds
+                return Failure(PeerError(f"no answer within {seconds:g} seconds"))
+            return Failure(PeerError(_reason(failure)))
+
+        def cancel(_: object) -> None:
+            nonlocal cancelled
+            cancelled = True
+            attempt.cancel()
+
+        try:
+            endpoint = self._connect(url)
+        except ValueError as problem:
+            return fail(PeerError(f"{url}: {problem}"))
+        attempt = endpoint.connect(Factory.forProtocol(made)).addCallback(connected)
+        attempt.addTimeout(self._settings.connect_seconds, self._clock)
+        attempt.addErrback(failed)
+        result: Deferred[SendingConnection] = Deferred(cancel)
+        attempt.addBoth(result.callback)
+        return result
+
+
+def _reason(failure: Failure) -> str:
+    if isinstance(failure.value, ConnectError):
+        return str(failure.getErrorMessage())
+    return f"{type(failure.value).__name__}: {failure.getErrorMessage()}"
