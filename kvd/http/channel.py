@@ -1,0 +1,407 @@
+"""
+One connection of the client port, between a transport and the handlers.
+
+A request is read completely, then answered, then the next one is read: answers keep
+the order of requests, and what one request wrote the next one reads. Bytes that come
+meanwhile wait unread; when there are many, the transport is paused. When the client
+does not take its answers, nothing more is begun for it until it does.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol as TypingProtocol
+from typing import cast
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import (
+    INegotiated,
+    IPushProducer,
+    ITCPTransport,
+)
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from kvd.http.exchange import Answer, Handler, Request, Response, Stream, Streaming
+from kvd.http.fields import Refusal
+from kvd.http.framing import CONTINUE, LAST_CHUNK, Framing, chunk, refusal_bytes
+from kvd.http.intake import Intake, Routes
+
+_READ_AHEAD_MAX = 64 << 10  # unread bytes beyond which the transport is paused
+_JOINED_MAX = 64 << 10  # bytes of answers that are joined into one write
+_INTERNAL_ERROR = Response(500, b"", b"", last=True)
+_TIMEOUT = "408 Request Timeout"
+_FULL = "503 Service Unavailable"
+
+
+class Owner(Routes, TypingProtocol):
+    """What a connection asks of its site."""
+
+    framing: Framing
+    is_open: bool
+    is_draining: bool
+    deadlines: dict[Connection, float]
+
+    def admit(self, connection: Connection) -> bool:
+        """Whether there is room for it."""
+        ...
+
+    def gone(self, connection: Connection) -> None:
+        """It is closed."""
+        ...
+
+    def expect(self, connection: Connection, *, body: bool) -> None:
+        """The rest of a head or body must arrive in time; the first call counts."""
+        ...
+
+    def arrived(self, connection: Connection) -> None:
+        """Nothing is expected of it at the moment."""
+        ...
+
+    def lingering(self, connection: Connection) -> None:
+        """It was told that we close, and may finish talking for a moment."""
+        ...
+
+    def go_on_later(self, connection: Connection) -> None:
+        """It has more requests, but others have their turn first."""
+        ...
+
+
+class _Pipe(TypingProtocol):
+    """What our transports are: written to, read from, paused and cut."""
+
+    def write(self, data: bytes) -> None: ...
+    def loseConnection(self) -> None: ...
+    def abortConnection(self) -> None: ...
+    def registerProducer(self, producer: object, streaming: bool) -> None: ...
+    def unregisterProducer(self) -> None: ...
+    def pauseProducing(self) -> None: ...
+    def resumeProducing(self) -> None: ...
+
+
+@implementer(IPushProducer)
+class Connection(Protocol):
+    """See the module; also the outlet of streams, and producer of its transport."""
+
+    _log = Logger()
+
+    def __init__(self, site: Owner) -> None:
+        self._site = site
+        self._intake = Intake(site)
+        self._out: list[bytes] = []
+        self._out_bytes = 0
+        self._working = False
+        self._paused = False  # we asked the transport not to read
+        self.blocked = False  # the transport asked us not to write
+        self._yielded = False  # more is to be done in a later turn
+        self._closing = False  # nothing is read any more
+        self._last = False  # the present answer is the last
+        self._linger = False  # after the last answer, let the client finish talking
+        self._served = 0  # answers completed
+        self._request: Request | None = None  # being answered
+        self._waiting: Deferred[Answer] | None = None
+        self._stream: Stream | None = None
+
+    @property
+    def _pipe(self) -> _Pipe:
+        return cast(_Pipe, self.transport)
+
+    # -- the transport's side -----------------------------------------------------------
+
+    def connectionMade(self) -> None:
+        if self._site.admit(self):
+            self._pipe.registerProducer(self, True)
+            return
+        self._closing = True
+        self._pipe.write(refusal_bytes(_FULL, "too many connections"))
+        self._site.lingering(self)
+        self._half_close()
+
+    def dataReceived(self, data: bytes) -> None:
+        if self._closing:
+            return  # from somebody who talks on while we say goodbye
+        self._intake.feed(data)
+        if self._may_begin():
+            self._work()
+        else:
+            self._read_ahead()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:  # noqa: ARG002 -- Twisted's
+        self._closing = True
+        self._intake.clear()
+        self._out.clear()
+        waiting, self._waiting = self._waiting, None
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.stop()
+        if waiting is not None:
+            waiting.cancel()
+        self._site.gone(self)
+
+    def pauseProducing(self) -> None:
+        self.blocked = True
+
+    def resumeProducing(self) -> None:
+        self.blocked = False
+        if self._stream is not None:
+            self._stream.taken()
+        if self._may_begin():
+            self._work()
+
+    def stopProducing(self) -> None:
+        """The connection is about to be lost."""
+
+    # -- the site's side ----------------------------------------------------------------
+
+    def go_on(self) -> None:
+        """What kept this connection from working has ended."""
+        self._yielded = False
+        if self._may_begin():
+            self._work()
+
+    def too_late(self) -> None:
+        """A request did not arrive in time, or a goodbye was not heard."""
+        if self._closing:
+            self._pipe.abortConnection()
+        else:
+            self._refuse(Refusal(_TIMEOUT))
+
+    def drain(self) -> None:
+        """Answer what is under way, end a stream, close."""
+        self._last = True
+        if self._stream is not None:
+            self._stream.finish()
+        elif self._request is None:
+            self._close()
+
+    def abort(self) -> None:
+        """Close without any more ado."""
+        self._closing = True
+        self._pipe.abortConnection()
+
+    # -- reading ------------------------------------------------------------------------
+
+    def _may_begin(self) -> bool:
+        return self._site.is_open and not (
+            self._request is not None
+            or self._working
+            or self.blocked
+            or self._yielded
+            or self._closing
+        )
+
+    def _work(self) -> None:
+        """Begin requests until one is incomplete, or not answered at once."""
+        self._working = True
+        intake = self._intake
+        turns = self._site.settings.pipelined_max
+        try:
+            while self._request is None and not self.blocked and not self._closing:
+                if not turns and intake.unread:
+                    self._yielded = True
+                    self._site.go_on_later(self)
+                    break
+                turns -= 1
+                arrived = intake.next()
+                if arrived is None:
+                    break
+                self._begin(*arrived)
+        except Refusal as refusal:
+            self._refuse(refusal)
+        finally:
+            self._working = False
+        self._flush()
+        if not self._closing:
+            self._wait_for_more()
+
+    def _wait_for_more(self) -> None:
+        intake = self._intake
+        if self._request is not None or self.blocked or self._yielded:
+            self._read_ahead()
+            return
+        if intake.in_body:
+            if intake.continue_due:
+                intake.continue_due = False
+                self._pipe.write(CONTINUE)
+            self._site.expect(self, body=True)
+        elif intake.unread:
+            self._site.expect(self, body=False)
+        if self._paused:
+            self._paused = False
+            self._pipe.resumeProducing()
+
+    def _read_ahead(self) -> None:
+        if not self._paused and self._intake.unread > _READ_AHEAD_MAX:
+            self._paused = True
+            self._pipe.pauseProducing()
+
+    # -- answering ----------------------------------------------------------------------
+
+    def _begin(self, handler: Handler, request: Request, unread: bool) -> None:
+        self._request = request
+        block = request.block
+        if unread:
+            self._last = self._linger = True
+        elif block.dubious or not (block.keep_old if request.old else block.keep):
+            self._last = True
+        site = self._site
+        if site.deadlines:
+            site.arrived(self)
+        try:
+            answer = handler(request)
+        except Exception:  # noqa: BLE001 -- our bug: logged, answered, the member lives
+            self._log.failure("while answering {method}", method=request.method)
+            answer = _INTERNAL_ERROR
+        if isinstance(answer, Deferred):
+            self._waiting = answer
+            answer.addCallbacks(self._answer_later, self._failed).addErrback(
+                self._broken
+            )
+        else:
+            self._answer(request, answer)
+
+    def _answer_later(self, answer: Answer) -> None:
+        self._waiting = None
+        if self._request is not None and not self._closing:
+            self._answer(self._request, answer)
+
+    def _failed(self, failure: Failure) -> None:
+        self._waiting = None
+        if self._closing and isinstance(failure.value, CancelledError):
+            return
+        self._log.failure("while answering", failure)
+        self._answer_later(_INTERNAL_ERROR)
+
+    def _broken(self, failure: Failure) -> None:
+        """Our bug, after an answer: this connection cannot go on."""
+        self._log.failure("after answering", failure)
+        self.abort()
+
+    def _answer(self, request: Request, answer: Answer) -> None:
+        if isinstance(answer, Streaming):
+            self._open_stream(request, answer)
+            return
+        if self._last or answer.last or request.old or request.method == "HEAD":
+            self._put(self._frame_unusual(request, answer))
+        else:
+            self._put(self._site.framing.usual(answer, request.block.origin))
+        self._done()
+
+    def _frame_unusual(self, request: Request, response: Response) -> bytes:
+        framing = self._site.framing
+        connection = b""
+        if response.last or (request.old and not framing.ends_itself(response)):
+            self._last = True
+        if request.old and not self._last:
+            connection = b"keep-alive"
+        elif self._last and not request.old:
+            connection = b"close"
+        return framing.frame(
+            response,
+            origin=request.block.origin,
+            old=request.old,
+            bodiless=request.method == "HEAD",
+            connection=connection,
+        )
+
+    def _open_stream(self, request: Request, answer: Streaming) -> None:
+        head = self._site.framing.stream_head(
+            answer.status,
+            answer.headers,
+            origin=request.block.origin,
+            old=request.old,
+            close=self._last,
+        )
+        if request.old:
+            self._last = True
+        self._put(head)
+        served = self._served
+        stream = answer.begin(self)
+        if self._served == served:
+            self._stream = stream
+            if not self._working:
+                self._flush()
+            if self._site.is_draining:
+                stream.finish()
+
+    def _done(self) -> None:
+        """The answer is complete."""
+        self._served += 1
+        self._request = None
+        self._stream = None
+        if self._last:
+            self._close()
+        elif not self._working:
+            if self._may_begin():
+                self._work()
+            else:
+                self._flush()
+
+    # -- the outlet of a stream ---------------------------------------------------------
+
+    def send(self, piece: bytes) -> None:
+        """See ``Outlet.send``."""
+        request = self._request
+        self._put(piece if request is not None and request.old else chunk(piece))
+        if not self._working:
+            self._flush()
+
+    def end(self, last: bytes = b"") -> None:
+        """See ``Outlet.end``."""
+        request = self._request
+        if request is not None and request.old:
+            self._put(last)
+        else:
+            self._put(chunk(last) + LAST_CHUNK if last else LAST_CHUNK)
+        self._done()
+
+    # -- writing and closing --------------------------------------------------------------
+
+    def _put(self, data: bytes) -> None:
+        self._out.append(data)
+        self._out_bytes += len(data)
+        if self._out_bytes > _JOINED_MAX:
+            self._flush()
+
+    def _flush(self) -> None:
+        out = self._out
+        if out:
+            self._out = []
+            self._out_bytes = 0
+            self._pipe.write(out[0] if len(out) == 1 else b"".join(out))
+
+    def _refuse(self, refusal: Refusal) -> None:
+        """Say so, if there is anything to say, and close."""
+        if refusal.status:
+            self._put(refusal_bytes(refusal.status, refusal.body))
+            self._linger = True
+        self._close()
+
+    def _close(self) -> None:
+        if self._closing:
+            return
+        self._flush()
+        self._closing = True
+        self._intake.clear()
+        self._site.arrived(self)
+        self._pipe.unregisterProducer()
+        if self._paused:
+            self._paused = False
+            self._pipe.resumeProducing()
+        if self._linger:
+            # Closing a socket with unread bytes would reset the connection, and the
+            # client might never see its answer: say that we are done, and wait.
+            self._site.lingering(self)
+            self._half_close()
+        else:
+            self._pipe.loseConnection()
+
+    def _half_close(self) -> None:
+        transport = self.transport
+        if ITCPTransport.providedBy(transport) and not INegotiated.providedBy(
+            transport  # TLS says goodbye in its own way
+        ):
+            transport.loseWriteConnection()
+        else:
+            self._pipe.loseConnection()

@@ -1,0 +1,194 @@
+"""
+The head of a request: its first line and its header fields, by Go's rules.
+
+What this module refuses and how is V2-SPEC 1.4. A header block is judged once and
+remembered by its bytes, because a client sends the same block again and again; this
+is what makes reading a head cheap (``docs/design/http.rst``).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from kvd.http import golang
+
+_HOST = re.compile(rb"[A-Za-z0-9!$%&()*+,\-.:;='\[\]_~]*")
+_BAD_VALUE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+_DIGITS = re.compile(rb"[0-9]+")
+_CONTENT_LENGTH_MAX = 2**63 - 1
+_REMEMBERED_MAX = 1024  # blocks
+_REMEMBERED_BYTES_MAX = 2048  # of one block
+
+
+class Refusal(Exception):
+    """
+    The bytes are no HTTP request that can be served: answer so and close.
+
+    :ivar status: status and reason, which is also the body unless one is given.
+    """
+
+    def __init__(self, status: str, body: str = "") -> None:
+        super().__init__(status)
+        self.status = status
+        self.body = body or status
+
+
+class NotHttpError(Refusal):
+    """The first line of a connection is none of HTTP/1: close without an answer."""
+
+    def __init__(self) -> None:
+        super().__init__("")
+
+
+BAD_REQUEST = "400 Bad Request"
+HEAD_TOO_LARGE = "431 Request Header Fields Too Large"
+
+
+class HeaderBlock(NamedTuple):
+    """
+    The header fields of one request, judged.
+
+    :ivar length: of the body as declared, 0 when there is none.
+    :ivar keep: whether an HTTP/1.1 connection stays open afterwards.
+    :ivar keep_old: whether an HTTP/1.0 client asked to keep it open.
+    :ivar dubious: framed in two ways at once; answered, then closed.
+    :ivar awaits_continue: the client waits for ``100 Continue``.
+    :ivar expects_other: it expects something that we do not do.
+    :ivar form: whether a body is a form; ``form_problem`` why it cannot be read.
+    """
+
+    length: int
+    chunked: bool
+    keep: bool
+    keep_old: bool
+    dubious: bool
+    awaits_continue: bool
+    expects_other: bool
+    host: bytes | None
+    origin: bytes
+    form: bool
+    form_problem: str
+    fields: tuple[tuple[bytes, bytes], ...]
+
+    def get(self, name: bytes) -> bytes:
+        """The first value of a field, empty when there is none; lower-case name."""
+        for have, value in self.fields:
+            if have == name:
+                return value
+        return b""
+
+
+class HeaderBlocks:
+    """Judges header blocks, and remembers the usual ones."""
+
+    def __init__(self, *, count_max: int) -> None:
+        self._count_max = count_max
+        self._known: dict[tuple[bytes, bool], HeaderBlock] = {}
+
+    def judge(self, block: bytes, old: bool) -> HeaderBlock:
+        """
+        :param block: all header lines, the last without its line end.
+        :param old: HTTP/1.0, which has no transfer codings and needs no Host.
+        :raises Refusal: for anything that V2-SPEC 1.4 refuses in a header.
+        """
+        known = self._known.get((block, old))
+        if known is None:
+            known = _judge(_lines(block, self._count_max), old=old)
+            if len(block) <= _REMEMBERED_BYTES_MAX:
+                if len(self._known) >= _REMEMBERED_MAX:
+                    self._known.clear()
+                self._known[block, old] = known
+        return known
+
+
+def _lines(block: bytes, count_max: int) -> list[tuple[bytes, bytes]]:
+    if not block:
+        return []
+    if block.count(b"\n") >= count_max:
+        raise Refusal(HEAD_TOO_LARGE)
+    fields = []
+    for line in block.split(b"\n"):
+        name, colon, value = line.removesuffix(b"\r").partition(b":")
+        # A line that starts with a blank continues the one before. Nobody sends that
+        # any more, and proxies disagree about it (RFC 9112 5.2 allows to refuse it).
+        if not colon or name[:1] in {b" ", b"\t"}:
+            raise Refusal(BAD_REQUEST)
+        fields.append((name.lower(), value.strip(b" \t")))
+    return fields
+
+
+def _judge(fields: list[tuple[bytes, bytes]], *, old: bool) -> HeaderBlock:
+    values: dict[bytes, list[bytes]] = {}
+    for name, value in fields:
+        values.setdefault(name, []).append(value)
+    hosts = values.get(b"host", [])
+    if len(hosts) > 1:
+        raise Refusal(BAD_REQUEST)
+    codings = [] if old else values.get(b"transfer-encoding", [])
+    if codings and (len(codings) > 1 or codings[0].lower() != b"chunked"):
+        raise Refusal("501 Not Implemented", "Unsupported transfer encoding")
+    lengths = values.get(b"content-length", [])
+    length = 0 if codings else _length(lengths)
+    if not hosts and not old:
+        raise Refusal(f"{BAD_REQUEST}: missing required Host header")
+    if hosts and not _HOST.fullmatch(hosts[0]):
+        raise Refusal(f"{BAD_REQUEST}: malformed Host header")
+    for name, value in fields:
+        if name and not golang.is_token(name):
+            raise Refusal(f"{BAD_REQUEST}: invalid header name")
+        if _BAD_VALUE.search(value):
+            raise Refusal(f"{BAD_REQUEST}: invalid header value")
+    tokens = _tokens(values.get(b"connection", []))
+    expects = values.get(b"expect", [])
+    continues = b"100-continue" in _tokens(expects)
+    form, form_problem = _form(values.get(b"content-type", [b""])[0])
+    return HeaderBlock(
+        length=length,
+        chunked=bool(codings),
+        keep=b"close" not in tokens,
+        keep_old=b"keep-alive" in tokens and b"close" not in tokens,
+        dubious=len(lengths) > 1
+        or bool(lengths and (codings or values.get(b"transfer-encoding"))),
+        awaits_continue=continues,
+        expects_other=bool(expects and expects[0]) and not continues,
+        host=hosts[0] if hosts else None,
+        origin=values.get(b"origin", [b""])[0],
+        form=form,
+        form_problem=form_problem,
+        fields=tuple(fields),
+    )
+
+
+def _length(lengths: list[bytes]) -> int:
+    if not lengths or not lengths[0]:
+        if len(set(lengths)) > 1:
+            raise Refusal(BAD_REQUEST)
+        return 0
+    if any(other != lengths[0] for other in lengths[1:]):
+        raise Refusal(BAD_REQUEST)
+    digits = lengths[0]
+    if not _DIGITS.fullmatch(digits) or len(digits.lstrip(b"0")) > 19:
+        raise Refusal(BAD_REQUEST)
+    length = int(digits.lstrip(b"0") or b"0")
+    if length > _CONTENT_LENGTH_MAX:
+        raise Refusal(BAD_REQUEST)
+    return length
+
+
+def _tokens(values: list[bytes]) -> set[bytes]:
+    return {
+        token.strip(b" \t").lower() for value in values for token in value.split(b",")
+    }
+
+
+def _form(content_type: bytes) -> tuple[bool, str]:
+    """Whether PUT and POST read their body as a form, and why they cannot."""
+    if not content_type:
+        return False, ""
+    try:
+        kind = golang.media_type(content_type)
+        problem = golang.media_problem(content_type)
+    except golang.MediaTypeError as error:
+        return False, str(error)
+    return kind == b"application/x-www-form-urlencoded", problem

@@ -1,0 +1,160 @@
+"""Answers to bytes: status line, CORS, date, length or chunks (V2-SPEC 1.1, 1.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from email.utils import formatdate
+
+from kvd.http.exchange import Response
+
+_SECOND_NS = 1_000_000_000
+_LENGTH_MAX = 2048  # bytes of a body that is sent with its length, as Go does
+_REASONS = {
+    200: "OK",
+    201: "Created",
+    204: "No Content",
+    301: "Moved Permanently",
+    400: "Bad Request",
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    408: "Request Timeout",
+    409: "Conflict",
+    410: "Gone",
+    412: "Precondition Failed",
+    413: "Request Entity Too Large",
+    415: "Unsupported Media Type",
+    417: "Expectation Failed",
+    421: "Misdirected Request",
+    500: "Internal Server Error",
+    501: "Not Implemented",
+    503: "Service Unavailable",
+}
+_CORS = (
+    "Access-Control-Allow-Headers: accept, content-type, authorization\r\n"
+    "Access-Control-Allow-Methods: POST, GET, OPTIONS, PUT, DELETE\r\n"
+    "Access-Control-Allow-Origin: {origin}\r\n"
+)
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+LAST_CHUNK = b"0\r\n\r\n"
+
+
+def refusal_bytes(status: str, body: str) -> bytes:
+    """What is said where no request could be read: no date, no CORS (V2-SPEC 1.4)."""
+    return (
+        f"HTTP/1.1 {status}\r\nContent-Type: text/plain; charset=utf-8\r\n"
+        f"Connection: close\r\n\r\n{body}"
+    ).encode("ascii")
+
+
+def chunk(piece: bytes) -> bytes:
+    """One chunk of a chunked body; the piece is not empty."""
+    return b"%x\r\n%b\r\n" % (len(piece), piece)
+
+
+class Framing:
+    """Makes the bytes of answers; the date is made anew once a second."""
+
+    def __init__(self, *, cors: Sequence[str], wall_time_ns: Callable[[], int]) -> None:
+        self._any_origin = "*" in cors
+        self._origins = frozenset(origin.encode("utf-8") for origin in cors)
+        self._wall_time_ns = wall_time_ns
+        self._second = -1
+        self._date = b""
+        self._date_and_length = b""
+        cors_any = _CORS.format(origin="*") if self._any_origin else ""
+        self._starts = {
+            status: f"HTTP/1.1 {status} {reason}\r\n{cors_any}".encode("ascii")
+            for status, reason in _REASONS.items()
+        }
+
+    @staticmethod
+    def ends_itself(response: Response) -> bool:
+        """Whether an HTTP/1.0 client sees where the body ends."""
+        return len(response.body) <= _LENGTH_MAX
+
+    def usual(self, response: Response, origin: bytes) -> bytes:
+        """For HTTP/1.1 and a connection that stays open, not for HEAD."""
+        body = response.body
+        size = len(body)
+        if size > _LENGTH_MAX or (origin and not self._any_origin):
+            return self.frame(
+                response, origin=origin, old=False, bodiless=False, connection=b""
+            )
+        second = self._wall_time_ns() // _SECOND_NS
+        if second != self._second:
+            self._tick(second)
+        return b"%b%b%b%d\r\n\r\n%b" % (
+            self._starts[response.status],
+            response.headers,
+            self._date_and_length,
+            size,
+            body,
+        )
+
+    def frame(
+        self,
+        response: Response,
+        *,
+        origin: bytes,
+        old: bool,
+        bodiless: bool,
+        connection: bytes,
+    ) -> bytes:
+        """
+        :param old: the request was HTTP/1.0.
+        :param bodiless: it was HEAD.
+        :param connection: what the header of that name says, empty for none.
+        """
+        body = response.body
+        framing = b""
+        if len(body) > _LENGTH_MAX:
+            if not old and not bodiless:
+                framing = b"Transfer-Encoding: chunked\r\n"
+                body = chunk(body) + LAST_CHUNK
+        elif response.framed or not bodiless:
+            framing = b"Content-Length: %d\r\n" % len(body)
+        return b"".join(
+            (
+                self.head(response.status, response.headers, origin=origin, old=old),
+                framing,
+                b"Connection: %b\r\n" % connection if connection else b"",
+                b"\r\n",
+                b"" if bodiless else body,
+            )
+        )
+
+    def head(self, status: int, headers: bytes, *, origin: bytes, old: bool) -> bytes:
+        """Status line and headers up to the date, without the empty line."""
+        second = self._wall_time_ns() // _SECOND_NS
+        if second != self._second:
+            self._tick(second)
+        start = self._starts[status]
+        if old:
+            start = start.replace(b"HTTP/1.1", b"HTTP/1.0", 1)
+        return b"".join((start, self._cors_for(origin), headers, self._date))
+
+    def stream_head(
+        self, status: int, headers: bytes, *, origin: bytes, old: bool, close: bool
+    ) -> bytes:
+        """A complete head of a body that comes piece by piece."""
+        return b"".join(
+            (
+                self.head(status, headers, origin=origin, old=old),
+                b"" if old else b"Transfer-Encoding: chunked\r\n",
+                b"Connection: close\r\n" if close and not old else b"",
+                b"\r\n",
+            )
+        )
+
+    def _cors_for(self, origin: bytes) -> bytes:
+        """Where only some origins may: these are told so, others nothing."""
+        if self._any_origin or origin not in self._origins:
+            return b""
+        return _CORS.format(origin=origin.decode("utf-8")).encode("utf-8")
+
+    def _tick(self, second: int) -> None:
+        self._second = second
+        self._date = f"Date: {formatdate(second, usegmt=True)}\r\n".encode("ascii")
+        self._date_and_length = self._date + b"Content-Length: "

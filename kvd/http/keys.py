@@ -1,0 +1,150 @@
+"""``/v2/keys``: from a request to a store operation and back (V2-SPEC 3 and 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from kvd.errors import RequestError, Unavailable, invariant
+from kvd.http.answers import method_not_allowed
+from kvd.http.exchange import Answer, Request, Response
+from kvd.http.keyerrors import error_response, unavailable_response
+from kvd.http.params import KeyParams, read_params
+from kvd.http.render import event_json
+from kvd.http.store import KeysStore
+from kvd.http.watches import Watches
+from kvd.node.interfaces import Applied, Member
+from kvd.v2.commands import Command, Op, encode_command
+from kvd.v2.events import Event
+from kvd.v2.expiry import expiration_from_ttl
+
+PREFIX = "/v2/keys"
+_ALLOWED = ("HEAD", "GET", "PUT", "POST", "DELETE")
+_NO_VALUE_ACTIONS = frozenset(("set", "create", "update", "compareAndSwap"))
+
+
+class Keys:
+    """The keys API of one member."""
+
+    def __init__(
+        self,
+        *,
+        member: Member,
+        store: KeysStore,
+        watches: Watches,
+        wall_time_ns: Callable[[], int],
+    ) -> None:
+        self._member = member
+        self._store = store
+        self._watches = watches
+        self._wall_time_ns = wall_time_ns
+        self._cluster_id = f"{member.cluster_id:x}"
+        self._headers = (
+            b"Content-Type: application/json\r\n"
+            b"X-Etcd-Cluster-Id: %b\r\n" % self._cluster_id.encode("ascii")
+        ) + b"X-Etcd-Index: %d\r\nX-Raft-Index: %d\r\nX-Raft-Term: %d\r\n"
+
+    def answer(self, request: Request) -> Answer | Deferred[Answer]:
+        """The handler of this API."""
+        method = request.method
+        if method not in _ALLOWED:
+            return method_not_allowed(_ALLOWED)
+        try:
+            params = read_params(request)
+            path = request.path[len(PREFIX) :].removesuffix("/") or "/"
+            # Every keys request looks at etcd's auth switch, which is not there.
+            self._store.stats.count_get(ok=False)
+            if method == "GET":
+                if params.quorum:
+                    return self._quorum_get(path, params)
+                if params.wait:
+                    return self._watch(path, params)
+            elif method != "HEAD":
+                return self._change(method, path, params)
+            return self._get(path, params)
+        except RequestError as error:
+            return error_response(error, self._cluster_id)
+
+    def _get(self, path: str, params: KeyParams) -> Response:
+        event = self._store.get(path, recursive=params.recursive, sorted=params.sorted)
+        return self._success(event)
+
+    def _quorum_get(self, path: str, params: KeyParams) -> Deferred[Answer]:
+        def confirmed(_index: int) -> Answer:
+            return self._get(path, params)
+
+        answer: Deferred[Answer] = self._member.read_index().addCallback(confirmed)
+        return answer.addErrback(self._failed)
+
+    def _watch(self, path: str, params: KeyParams) -> Answer:
+        return self._watches.open(
+            path,
+            recursive=params.recursive,
+            stream=params.stream,
+            since=params.wait_index,
+            headers=self._raft_headers,
+        )
+
+    def _change(self, method: str, path: str, params: KeyParams) -> Deferred[Answer]:
+        ttl = params.ttl
+        command = Command(
+            _operation(method, params),
+            path,
+            params.value,
+            params.dir,
+            None if ttl is None else expiration_from_ttl(self._wall_time_ns(), ttl),
+            params.refresh,
+            params.prev_value,
+            params.prev_index,
+            params.recursive,
+        )
+        return self._member.propose("v2", encode_command(command)).addCallbacks(
+            self._applied, self._failed, callbackArgs=(params,)
+        )
+
+    def _applied(self, applied: Applied, params: KeyParams) -> Answer:
+        event = applied.value
+        if isinstance(event, Event):
+            return self._success(event, brief=params.no_value_on_success)
+        invariant(isinstance(event, RequestError), "v2 answers with event or refusal")
+        assert isinstance(event, RequestError)  # noqa: S101 -- for the type checker
+        return error_response(event, self._cluster_id)
+
+    def _failed(self, failure: Failure) -> Answer:
+        error = failure.value
+        if isinstance(error, RequestError):
+            return error_response(error, self._cluster_id)
+        if isinstance(error, Unavailable):
+            return unavailable_response(error, self._cluster_id)
+        return failure  # type: ignore[return-value]  # a failure goes on as such
+
+    def _success(self, event: Event, *, brief: bool = False) -> Response:
+        action = event.action
+        if brief and action in _NO_VALUE_ACTIONS:
+            body = b'{"action":"%b"}\n' % action.encode("ascii")
+        else:
+            body = event_json(event, now_ns=self._wall_time_ns())
+        created = action == "create" or (action == "set" and event.prev is None)
+        return Response(
+            201 if created else 200, self._raft_headers(event.etcd_index), body
+        )
+
+    def _raft_headers(self, etcd_index: int) -> bytes:
+        member = self._member
+        return self._headers % (etcd_index, member.commit_index, member.applied_term)
+
+
+def _operation(method: str, params: KeyParams) -> Op:
+    """The table of V2-SPEC 4.1."""
+    compares = params.prev_value is not None or params.prev_index > 0
+    if method == "PUT":
+        if params.prev_exist is False:
+            return Op.CREATE
+        if compares:
+            return Op.COMPARE_AND_SWAP
+        return Op.UPDATE if params.prev_exist else Op.SET
+    if method == "POST":
+        return Op.CREATE_IN_ORDER
+    return Op.COMPARE_AND_DELETE if compares else Op.DELETE
