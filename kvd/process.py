@@ -77,18 +77,13 @@ class OwnProcess:
         # A thread that comes back from fsync waits for the interpreter this long at
         # most while the reactor is busy; the default is 5 ms, more than the fsync.
         sys.setswitchinterval(_SWITCH_SECONDS)
+        # Reference counts free nearly everything of ours; the collector looks for the
+        # rest, rarely: a full collection with 300,000 keys takes a quarter of a second.
+        gc.set_threshold(_GC_YOUNG, _GC_MIDDLE, _GC_OLD)
 
     def recovered(self) -> None:
-        """
-        Take what is in memory out of the collector's sight.
-
-        A full collection stops the process for a quarter of a second with 300,000
-        keys. Reference counts free nearly everything of ours; the collector looks for
-        the rest, rarely.
-        """
-        gc.collect()
+        """Take what is in memory out of the collector's sight."""
         gc.freeze()
-        gc.set_threshold(_GC_YOUNG, _GC_MIDDLE, _GC_OLD)
 
     def end(self, status: int) -> None:
         self._status = self._status or status

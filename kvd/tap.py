@@ -24,6 +24,7 @@ from kvd.options.table import OPTIONS
 from kvd.options.unhonoured import EXPERIMENTAL, UNHONOURED_BY_NAME
 
 _PROBLEMS_SHOWN_MAX: Final = 100
+IDENTITY_FILE: Final = "member/identity"
 _EXIT_BAD_CONFIGURATION: Final = 1
 _EXIT_BAD_USAGE: Final = 2
 _BOOLEANS: Final = frozenset(
@@ -40,7 +41,6 @@ class Options(usage.Options):
     :ivar loaded: the configuration, once :meth:`parseOptions` has returned.
     """
 
-    synopsis = "Usage: twistd [twistd's options] kvd [options]"
     longdesc = (
         "A key-value daemon for etcd v2 clients. Every option may also stand in the "
         "configuration file (name: value) or in the environment (KVD_NAME, or ETCD_NAME "
@@ -85,13 +85,18 @@ class Options(usage.Options):
         except ConfigError as error:
             _end(error.problems, _EXIT_BAD_CONFIGURATION)
 
+    def getSynopsis(self) -> str:
+        return "Usage: kvd [options], or twistd [twistd's options] kvd [options]\n"
+
     def getUsage(self, width: int | None = None) -> str:
         columns = width or 80
         lines = [*textwrap.wrap(self.longdesc, columns - 2), "", "Options:"]
 
         def describe(flag: str, meaning: str) -> None:
             lines.append(f"  {flag}")
-            lines.extend(" " * 8 + line for line in textwrap.wrap(meaning, columns - 10))
+            lines.extend(
+                " " * 8 + line for line in textwrap.wrap(meaning, columns - 10)
+            )
 
         describe("--config FILE", "read options from this YAML or JSON file")
         for option in OPTIONS:
@@ -142,11 +147,19 @@ def makeService(options: Options) -> IService:
     """The member, not started."""
     from twisted.internet import reactor  # noqa: PLC0415 -- twistd chooses it before
 
-    from kvd.service import KvdService  # noqa: PLC0415 -- not needed to parse
+    from kvd.process import OwnProcess  # noqa: PLC0415 -- the same
+    from kvd.service import KvdService  # noqa: PLC0415 -- the same
 
     if options.loaded is None:
         raise usage.UsageError("no options were parsed")
-    return KvdService(reactor=reactor, loaded=options.loaded)
+    loaded = options.loaded
+    return KvdService(
+        reactor=reactor,
+        config=loaded.config,
+        process=OwnProcess(reactor),
+        warnings=loaded.warnings,
+        source=loaded.file,
+    )
 
 
 def _say(text: str) -> NoReturn:
@@ -160,7 +173,7 @@ def _read_file(path: str) -> bytes:
 
 
 def _is_new(data_dir: str) -> bool:
-    return not os.path.isdir(data_dir)
+    return not os.path.exists(os.path.join(data_dir, IDENTITY_FILE))
 
 
 def _end(problems: Sequence[str], status: int) -> NoReturn:

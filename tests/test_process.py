@@ -151,6 +151,8 @@ def test_sigterm_stops_the_reactor_and_is_not_what_ends_the_process():
     os.kill(os.getpid(), signal.SIGTERM)
     assert reactor.stops == 2
     assert process._status == 0
+    assert gc.get_threshold() == (50_000, 20, 100)
+    assert sys.getswitchinterval() < 0.001
 
 
 @pytest.mark.usefixtures("restored")
@@ -180,7 +182,6 @@ def test_a_process_that_ended_well_leaves_as_it_likes(monkeypatch):
 def test_what_was_recovered_is_out_of_the_collectors_sight():
     OwnProcess(FakeReactor()).recovered()
     assert gc.get_freeze_count() > 0
-    assert gc.get_threshold() == (50_000, 20, 100)
 
 
 def test_an_embedded_member_leaves_the_process_alone():

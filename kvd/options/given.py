@@ -24,7 +24,7 @@ class Given:
 def problem(option: str, message: str, given: Given | None) -> str:
     """One line: the option, what was expected, what was found, and where."""
     if given is None:
-        return f"{option}: {message} (default)"
+        return f"{option}: {message}"
     return f"{option}: {message} (got {shown(given.text)}, {given.where})"
 
 

@@ -1,0 +1,101 @@
+# make run      one member on its defaults, ready on http://127.0.0.1:2379
+# make test     everything that CI runs
+# make help     the rest
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PYTEST := $(BIN)/python -m pytest
+# Two processes where tests share nothing; what starts servers runs in one.
+WORKERS ?= 2
+# The pure rooms, whose every branch is tested.
+COMPLETE := raft apply v2 storage
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_ROOT_USER_ACTION := ignore
+export PYTHONDONTWRITEBYTECODE :=
+# A member's options must come from the tests alone.
+unexport KVD_CONFIG_FILE ETCD_CONFIG_FILE ETCD_NAME KVD_NAME
+
+.PHONY: help run test tools lint types imports unit simulation conformance integration \
+	docs news bench clean
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+# A virtual environment with kvd on its path and the test tools in it. The package is
+# put on the path by a .pth file, because Twisted finds plugins of an editable
+# installation only there; pip's own compat mode does the same with a warning.
+$(STAMP): setup.py pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "kvd needs Python 3.11 or newer; set PYTHON=" >&2; exit 1; }
+	@echo "installing into $(VENV) ..."
+	@$(BIN)/python -m pip install -q --upgrade pip 'setuptools>=68' wheel
+	@$(BIN)/python -m pip install -q --no-build-isolation -e '.[test]' \
+		--config-settings editable_mode=compat > $(VENV)/install.log 2>&1 || \
+		{ cat $(VENV)/install.log >&2; exit 1; }
+	@touch $@
+
+run: $(STAMP) ## one member on its defaults, ready on http://127.0.0.1:2379
+	@exec $(BIN)/kvd
+
+test: tools lint types imports unit docs simulation conformance integration ## all of it, as CI runs it
+
+# Debian's etcd, etcdctl, curl, wrk and iproute2: the oracle and the clients.
+tools: $(STAMP)
+	@bash tests/tools.sh
+
+lint: $(STAMP) ## ruff: format and rules
+	@$(BIN)/ruff format --check -q . || \
+		{ $(BIN)/ruff format --check . ; exit 1; }
+	@$(BIN)/ruff check -q .
+
+types: $(STAMP) ## mypy, strict
+	@$(BIN)/mypy --no-error-summary kvd
+
+imports: $(STAMP) ## the tower: who may import whom
+	@$(BIN)/lint-imports --no-cache > $(VENV)/imports.log 2>&1 || \
+		{ cat $(VENV)/imports.log; exit 1; }
+
+unit: $(STAMP) ## unit tests, with every branch of the pure rooms covered
+	@rm -f .coverage .coverage.*
+	@$(BIN)/coverage run --branch -m pytest \
+		--ignore=tests/simulation --ignore=tests/conformance --ignore=tests/integration
+	@$(BIN)/coverage combine -q
+	@for room in $(COMPLETE); do \
+		$(BIN)/coverage report -q --include="kvd/$$room/*" --fail-under=100 || \
+		{ $(BIN)/coverage report --include="kvd/$$room/*"; exit 1; }; \
+	done
+	@echo "every branch of $(COMPLETE) is covered;" \
+		"all of kvd: $$($(BIN)/coverage report --format=total) %"
+
+simulation: $(STAMP) ## whole members on simulated clock, network and disk
+	@$(PYTEST) -n $(WORKERS) tests/simulation
+
+conformance: tools ## the same requests to kvd and to etcd 3.4
+	@$(PYTEST) tests/conformance
+
+integration: tools ## real members, real clients, kill -9
+	@$(PYTEST) tests/integration
+
+docs: $(STAMP) ## docs/_build/html
+	@$(BIN)/sphinx-build -q -n -W docs docs/_build/html
+	@echo "documentation: docs/_build/html/index.html"
+
+news: $(STAMP) ## what the next release's NEWS.rst will say
+	@$(BIN)/towncrier build --draft --version next
+
+bench: tools ## kvd beside etcd: one table of ratios
+	@$(BIN)/python bench/run.py
+
+clean: ## remove what make made, but no member's data
+	rm -rf $(VENV) docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+		.import_linter_cache .coverage .coverage.* *.egg-info build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,29 @@
+"""
+What programs that embed a member may rely on.
+
+Everything else in this package may change between releases.
+"""
+
+from kvd.config import Config
+from kvd.errors import (
+    ConfigError,
+    InvariantViolated,
+    KvdError,
+    StorageError,
+)
+from kvd.options.load import Loaded, load
+from kvd.process import Embedded, OwnProcess
+from kvd.service import KvdService
+
+__all__ = [
+    "Config",
+    "ConfigError",
+    "Embedded",
+    "InvariantViolated",
+    "KvdError",
+    "KvdService",
+    "Loaded",
+    "OwnProcess",
+    "StorageError",
+    "load",
+]

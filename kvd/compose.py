@@ -1,0 +1,190 @@
+"""A member put together from its configuration and what its disk holds."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import attrs
+
+from kvd.apply.applier import Applier
+from kvd.cluster.ids import cluster_id_of, member_id_of
+from kvd.cluster.machine import ClusterMachine
+from kvd.cluster.members import MemberRecord
+from kvd.config import Config
+from kvd.http.site import ClientSite
+from kvd.node.interfaces import Persistence
+from kvd.node.node import Node
+from kvd.node.settings import NodeSettings
+from kvd.node.stats import RaftTraffic
+from kvd.peer.settings import PeerSettings
+from kvd.peer.transport import AmpTransport
+from kvd.ports import endpoint
+from kvd.raft.core import Raft
+from kvd.raft.messages import Entry, HardState, RaftConfig, SnapshotMeta
+from kvd.storage.data_dir import Identity, StorageSettings
+from kvd.v2.machine import V2
+
+CLUSTER_VERSION = "3.4.0"
+_REQUEST_SECONDS = 5.0  # etcd's, to which two election timeouts are added
+_MACHINE_BYTES = 2 << 20  # what a command adds to its value at most
+
+Reactor = Any  # Twisted's real reactors provide many interfaces, no one names all
+
+
+@attrs.frozen(kw_only=True)
+class World:
+    """Everything that is not the same twice."""
+
+    reactor: Reactor
+    wall_time_ns: Callable[[], int]
+    randbelow: Callable[[int], int]
+    random: Callable[[], float]
+
+
+@attrs.frozen(kw_only=True)
+class Endings:
+    """Whom a member tells that it cannot or may not go on."""
+
+    fatal: Callable[[BaseException], None]
+    removed: Callable[[str], None]
+
+
+@attrs.frozen(kw_only=True)
+class Log:
+    """What the disk holds at the start."""
+
+    hard_state: HardState
+    snapshot: SnapshotMeta | None
+    entries: Sequence[Entry]
+
+
+@attrs.frozen
+class _Stats:
+    """What a member counts of itself, for ``/v2/stats/self``."""
+
+    started_ns: int
+    traffic: RaftTraffic
+
+
+@attrs.frozen(kw_only=True)
+class Parts:
+    """The parts that the service starts, stops, and shows to others."""
+
+    node: Node
+    transport: AmpTransport
+    site: ClientSite
+    v2: V2
+    cluster: ClusterMachine
+
+
+def founders(config: Config) -> tuple[MemberRecord, ...]:
+    """The founding members, as each of them works them out by itself."""
+    token = config.initial_cluster_token
+    return tuple(
+        MemberRecord(member_id_of(urls, token), name, urls, ())
+        for name, urls in config.initial_cluster
+    )
+
+
+def identity_of(config: Config, members: Sequence[MemberRecord]) -> Identity:
+    """Who this member is among the founding ones."""
+    own = next(record for record in members if record.name == config.name)
+    return Identity(
+        own.member_id, cluster_id_of([record.member_id for record in members])
+    )
+
+
+def storage_settings(config: Config) -> StorageSettings:
+    """Folders are made absolute against the working folder of this moment."""
+    return StorageSettings(
+        data_folder=os.path.abspath(config.data_dir),
+        wal_folder=os.path.abspath(config.wal_dir) if config.wal_dir else "",
+        segment_bytes=config.segment_bytes,
+        snapshots_keep=config.max_snapshots,
+        wals_keep=config.max_wals,
+    )
+
+
+def node_settings(config: Config, identity: Identity) -> NodeSettings:
+    """Milliseconds become seconds and ticks; one tick is a heartbeat interval."""
+    election_ticks = config.election_timeout // config.heartbeat_interval
+    return NodeSettings(
+        member_id=identity.member_id,
+        cluster_id=identity.cluster_id,
+        name=config.name,
+        client_urls=config.advertise_client_urls,
+        cluster_version=CLUSTER_VERSION,
+        tick_seconds=config.heartbeat_interval / 1000,
+        election_ticks=election_ticks,
+        request_timeout_seconds=(_REQUEST_SECONDS + 2 * config.election_timeout / 1000),
+        snapshot_count=config.snapshot_count,
+        catchup_entries=config.snapshot_catchup_entries,
+        proposals_pending_max=config.proposals_pending_max,
+        request_bytes_max=config.request_bytes_max + _MACHINE_BYTES,
+        disk_floor_bytes=config.disk_floor_bytes,
+        disk_check_seconds=config.disk_check_interval / 1000,
+    )
+
+
+def compose(
+    config: Config,
+    *,
+    identity: Identity,
+    log: Log,
+    persistence: Persistence,
+    world: World,
+    endings: Endings,
+) -> Parts:
+    """All parts of a member, connected, none started."""
+    settings = node_settings(config, identity)
+    raft = Raft(
+        RaftConfig(
+            member_id=identity.member_id,
+            election_ticks=settings.election_ticks,
+            pre_vote=config.pre_vote,
+        ),
+        hard_state=log.hard_state,
+        snapshot=log.snapshot,
+        entries=log.entries,
+        randbelow=world.randbelow,
+    )
+    v2 = V2(history_max=config.event_history)
+    cluster = ClusterMachine()
+    transport = AmpTransport(
+        connect=partial(endpoint, world.reactor),
+        clock=world.reactor,
+        random=world.random,
+        member_id=identity.member_id,
+        cluster_id=identity.cluster_id,
+        persistence=persistence,
+        is_removed=lambda member_id: member_id in cluster.removed,
+        settings=PeerSettings(queue_bytes_max=config.peer_queue_bytes_max),
+    )
+    node = Node(
+        settings=settings,
+        raft=raft,
+        snapshot=log.snapshot,
+        applier=Applier([v2], cluster),
+        cluster=cluster,
+        persistence=persistence,
+        transport=transport,
+        clock=world.reactor,
+        wall_time_ns=world.wall_time_ns,
+        sequence_start=world.wall_time_ns(),
+        on_fatal=endings.fatal,
+        on_removed=endings.removed,
+    )
+    transport.set_events(node)
+    site = ClientSite(
+        config=config,
+        member=node,
+        keys=v2,
+        cluster=cluster,
+        stats=_Stats(world.wall_time_ns(), node.traffic),
+        clock=world.reactor,
+        wall_time_ns=world.wall_time_ns,
+    )
+    return Parts(node=node, transport=transport, site=site, v2=v2, cluster=cluster)

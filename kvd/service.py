@@ -1,0 +1,319 @@
+"""A member as a Twisted service; the only module that knows all parts."""
+
+from __future__ import annotations
+
+import platform
+import secrets
+import time
+from collections.abc import Sequence
+from typing import Any, Final
+
+from twisted.application.service import MultiService
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+import kvd
+import twisted
+from kvd.compose import (
+    Endings,
+    Log,
+    Parts,
+    World,
+    compose,
+    founders,
+    identity_of,
+    storage_settings,
+)
+from kvd.config import Config
+from kvd.errors import ConfigError, StorageError
+from kvd.node.bootstrap import bootstrap_log
+from kvd.options.checks import founding_problems
+from kvd.ports import Ports
+from kvd.process import Process, StallWatchdog
+from kvd.storage.data_dir import Identity
+from kvd.storage.disk import Disk, RealDisk
+from kvd.storage.open import Opened, open_storage
+from kvd.storage.worker import ThreadWorker, Worker
+
+_DRAIN_SECONDS: Final = 5.0  # for answers in flight when the member stops
+_WATCH_INTERVAL_SECONDS: Final = 0.05
+
+Reactor = Any  # Twisted's real reactors provide many interfaces, no one names all
+
+
+class KvdService(MultiService):
+    """
+    One member, from :meth:`startService` to the end of :meth:`stopService`.
+
+    ::
+
+        made -> starting -> joined -> serving -> stopping -> stopped
+                    |          |         |          ^
+                    +----------+---------+----------+  SIGTERM, or a fatal error
+
+    It is *joined* once it takes part in its cluster, and *serving* once it has a leader
+    and its own record is published; clients are accepted from then on.
+
+    :param process: what the end of the member means for the process.
+    :param warnings: lines about the configuration, for the log.
+    :param source: the configuration file, empty for none.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        *,
+        reactor: Reactor,
+        config: Config,
+        process: Process,
+        warnings: Sequence[str] = (),
+        source: str = "",
+        disk: Disk | None = None,
+        worker: Worker | None = None,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # Twisted's
+        self.config = config
+        self._reactor = reactor
+        self._process = process
+        self._warnings = tuple(warnings)
+        self._source = source
+        self._disk = disk if disk is not None else RealDisk()
+        self._worker = worker
+        self._opened: Opened | None = None
+        self._parts: Parts | None = None
+        self._client_ports = Ports(
+            reactor, "listen-client-urls", config.listen_client_urls
+        )
+        self._peer_ports = Ports(reactor, "listen-peer-urls", config.listen_peer_urls)
+        self._watchdog = StallWatchdog(
+            clock=reactor,
+            interval_seconds=_WATCH_INTERVAL_SECONDS,
+            limit_seconds=config.election_timeout / 4000,
+        )
+        self._starting: Deferred[None] | None = None
+        self._stopping = False
+        self._failed = False
+        self.serving: Deferred[None] = Deferred()
+
+    # -- start ----------------------------------------------------------------------
+
+    def startService(self) -> None:
+        super().startService()  # type: ignore[no-untyped-call]  # Twisted's
+        self._process.prepare()
+        self._watchdog.start()
+        self._starting = Deferred.fromCoroutine(self._start())
+        self._starting.addErrback(self._not_started)
+
+    async def _start(self) -> None:
+        self._say_who()
+        problems = [*self._peer_ports.open(), *self._client_ports.open()]
+        if problems:
+            raise ConfigError(problems)
+        worker = self._worker or ThreadWorker(self._reactor)
+        settings = storage_settings(self.config)
+        began = self._reactor.seconds()
+        self._opened = await open_storage(
+            disk=self._disk,
+            worker=worker,
+            settings=settings,
+            progress=lambda line: self._log.info("{line}", line=line),
+        )
+        identity, log = await self._found_or_recovered(self._opened)
+        self._parts = parts = compose(
+            self.config,
+            identity=identity,
+            log=log,
+            persistence=self._opened.persistence,
+            world=World(
+                reactor=self._reactor,
+                wall_time_ns=time.time_ns,
+                randbelow=secrets.randbelow,
+                random=secrets.SystemRandom().random,
+            ),
+            endings=Endings(fatal=self._fatal, removed=self._removed),
+        )
+        self._log.info(
+            "member {name}, id {member_id:x}, of cluster {cluster_id:x}",
+            name=self.config.name,
+            member_id=identity.member_id,
+            cluster_id=identity.cluster_id,
+        )
+        self._log.info(
+            "recovered in {seconds:.1f} s: {snapshot}{entries} log entries, term {term}",
+            seconds=self._reactor.seconds() - began,
+            snapshot=(
+                f"snapshot at index {log.snapshot.index}, " if log.snapshot else ""
+            ),
+            entries=len(log.entries),
+            term=log.hard_state.term,
+        )
+        if self._stopping:
+            return
+        parts.transport.start()
+        self._peer_ports.accept(parts.transport.factory)
+        self._client_ports.accept(parts.site)
+        await parts.node.start()
+        ready = parts.node.when_ready().addCallback(lambda _: self._serve(parts))
+        ready.addErrback(self._failed_to_serve)
+
+    def _say_who(self) -> None:
+        config = self.config
+        self._log.info(
+            "kvd {version} on Twisted {twisted}, Python {python}; configuration from "
+            "{source}",
+            version=kvd.__version__,
+            twisted=twisted.__version__,
+            python=platform.python_version(),
+            source=self._source or "flags, environment and defaults",
+        )
+        for line in self._warnings:
+            self._log.warn("{line}", line=line)
+        settings = storage_settings(config)
+        self._log.info(
+            "data in {data}{log}",
+            data=settings.data_folder,
+            log=f", log in {settings.wal_folder}" if settings.wal_folder else "",
+        )
+        self._log.info(
+            "members on {listen}, known to them as {advertise}",
+            listen=",".join(config.listen_peer_urls),
+            advertise=",".join(config.initial_advertise_peer_urls),
+        )
+        self._log.info(
+            "clients on {listen}, known to them as {advertise}",
+            listen=",".join(config.listen_client_urls),
+            advertise=",".join(config.advertise_client_urls),
+        )
+
+    async def _found_or_recovered(self, opened: Opened) -> tuple[Identity, Log]:
+        """A new member writes the cluster's first entries; an old one has them."""
+        found = opened.recovered
+        for note in found.notes:
+            self._log.warn("{note}", note=note)
+        if found.identity is not None and found.hard_state.term:
+            return found.identity, Log(
+                hard_state=found.hard_state,
+                snapshot=found.snapshot,
+                entries=found.entries,
+            )
+        problems = founding_problems(self.config, {})
+        if problems:
+            raise ConfigError(problems)
+        members = founders(self.config)
+        identity = identity_of(self.config, members)
+        if found.identity is None:
+            await opened.persistence.initialise(identity)
+        elif found.identity != identity:
+            raise ConfigError(
+                [
+                    (
+                        "initial-cluster: was another one when this member was begun; "
+                        "restore it, or remove the data folder"
+                    )
+                ]
+            )
+        hard_state, entries = bootstrap_log(members)
+        await opened.persistence.save(hard_state, entries, None)
+        self._log.info("new cluster with {count} members", count=len(members))
+        return identity, Log(hard_state=hard_state, snapshot=None, entries=entries)
+
+    def _serve(self, parts: Parts) -> None:
+        if self._stopping:
+            return
+        self._process.recovered()
+        parts.site.open_for_business()
+        self._log.info("ready to serve")
+        self.serving.callback(None)
+
+    def _failed_to_serve(self, failure: Failure) -> None:
+        self._fatal(failure.value or RuntimeError("unknown"))
+
+    def _not_started(self, failure: Failure) -> None:
+        if isinstance(failure.value, ConfigError):
+            for line in failure.value.problems:
+                self._log.critical("cannot start: {line}", line=line)
+        elif isinstance(failure.value, StorageError):
+            self._log.critical("cannot start: {error}", error=failure.value)
+        else:
+            self._log.failure("cannot start", failure)
+        self._end(1)
+
+    # -- stop -----------------------------------------------------------------------
+
+    def _fatal(self, error: BaseException) -> None:
+        self._log.critical(
+            "{kind}: {error}; the member stops, start it again once the cause is gone",
+            kind=type(error).__name__,
+            error=error,
+        )
+        self._end(1)
+
+    def _removed(self, reason: str) -> None:
+        self._log.critical(
+            "{reason}; this member stops for good: remove its data folder {data} "
+            "before it is added again",
+            reason=reason,
+            data=storage_settings(self.config).data_folder,
+        )
+        self._end(1)
+
+    def _end(self, status: int) -> None:
+        self._failed = True
+        self._process.end(status)
+
+    def stopService(self) -> Deferred[None]:
+        """
+        Hand leadership over, answer what is in flight, close the files; fires then.
+        """
+        stopping = Deferred.fromCoroutine(self._stop())
+        stopping.addErrback(lambda failure: self._log.failure("stopping", failure))
+        return stopping.addCallback(lambda _: self._stopped())
+
+    def _stopped(self) -> None:
+        self._watchdog.stop()
+        super().stopService()  # type: ignore[no-untyped-call]  # Twisted's
+        self._log.info("stopped")
+
+    async def _stop(self) -> None:
+        self._stopping = True
+        self._log.info("stopping")
+        if self._starting is not None:
+            await settled(self._starting)
+        parts = self._parts
+        if parts is not None and not self._failed:
+            await self._hand_over(parts)
+        await self._client_ports.close()
+        if parts is not None:
+            await parts.site.drain(_DRAIN_SECONDS)
+            await parts.node.stop()
+        await self._peer_ports.close()
+        if parts is not None:
+            await parts.transport.stop()
+        if self._opened is not None:
+            await self._opened.persistence.close()
+
+    async def _hand_over(self, parts: Parts) -> None:
+        """So that the cluster need not wait for an election."""
+        target = parts.node.successor() if parts.node.is_leader else 0
+        if target:
+            done = await parts.node.transfer_leadership(target)
+            self._log.info(
+                "leadership handed to {target:x}"
+                if done
+                else "{target:x} did not take the leadership in time",
+                target=target,
+            )
+
+
+def settled(waited: Deferred[Any]) -> Deferred[None]:  # Any: whatever it fires with
+    """Fires when the other one has, and leaves its result to its owner."""
+    done: Deferred[None] = Deferred()
+
+    def pass_on(result: object) -> object:
+        done.callback(None)
+        return result
+
+    waited.addBoth(pass_on)
+    return done
