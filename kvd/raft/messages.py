@@ -293,6 +293,10 @@ class RaftConfig:
     :ivar append_bytes_max: data bytes in one append message (at least one entry).
     :ivar committed_bytes_max: data bytes in one ``Ready.committed``.
     :ivar uncommitted_bytes_max: beyond this a leader refuses proposals.
+    :ivar inflight_bytes_max: bytes of entries in flight to one follower.
+    :ivar snapshot_retry_ticks: a snapshot of which nobody has reported how it ended is
+        taken for lost after so many ticks.
+    :ivar strict_reconfig: refuse a change after which too few voters would be in touch.
     """
 
     member_id: int
@@ -305,6 +309,9 @@ class RaftConfig:
     committed_bytes_max: int = 8 << 20
     uncommitted_bytes_max: int = 256 << 20
     reads_pending_max: int = 65536
+    inflight_bytes_max: int = 8 << 20
+    snapshot_retry_ticks: int = 600
+    strict_reconfig: bool = True
 
 
 @attrs.frozen

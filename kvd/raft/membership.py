@@ -1,0 +1,175 @@
+"""
+Membership changes: one member at a time, in force when applied (thesis 4.1).
+
+Why this is safe although thesis 4.1 lets a configuration take effect when it is
+appended is argued in ``docs/design/raft.rst``; the rules that carry the argument are
+each a line here or in :class:`kvd.raft.state.State`.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import assert_never
+
+from kvd.raft import reads, replication, roles, transfer
+from kvd.raft.codec import encode_change
+from kvd.raft.messages import (
+    NOBODY,
+    ChangeKind,
+    ConfigChange,
+    Configuration,
+    EntryKind,
+    Propose,
+    Role,
+)
+from kvd.raft.progress import Progress
+from kvd.raft.quorum import majority
+from kvd.raft.state import State
+
+
+class ChangeRefusal(Enum):
+    """Why a membership change was not taken into the log; nothing has happened."""
+
+    NO_LEADER = "no leader"
+    TRANSFERRING = "leadership is being transferred"
+    NOT_READY = "the leader has not yet committed an entry of its term"
+    PENDING = "another membership change is not yet applied"
+    TOO_MUCH_UNCOMMITTED = "too much is not yet committed"
+    LAST_VOTER = "the last voter cannot be taken away"
+    NOT_CAUGHT_UP = "the learner has not yet caught up with the leader"
+    UNHEALTHY = "too few voters would be in touch with the leader"
+
+
+def changed(configuration: Configuration, change: ConfigChange) -> Configuration:
+    """The configuration after a change."""
+    voters, learners = configuration.voters, configuration.learners
+    who = frozenset((change.member_id,))
+    match change.kind:
+        case ChangeKind.ADD_VOTER:
+            return Configuration(voters | who, learners - who)
+        case ChangeKind.ADD_LEARNER:
+            return Configuration(voters - who, learners | who)
+        case ChangeKind.REMOVE:
+            return Configuration(voters - who, learners - who)
+        case ChangeKind.UPDATE:
+            return configuration
+        case _:
+            assert_never(change.kind)
+
+
+def propose(state: State, change: ConfigChange) -> ChangeRefusal | None:
+    """Take a change into the log, or pass it to the leader; None: on its way."""
+    if state.leader == NOBODY:
+        return ChangeRefusal.NO_LEADER
+    if state.has_unapplied_change:
+        return ChangeRefusal.PENDING
+    data = encode_change(change)
+    if state.role is not Role.LEADER:
+        proposals = ((EntryKind.CHANGE, data),)
+        state.messages.append(Propose(state.leader, state.me, 0, proposals))
+        return None
+    refusal = refusal_of(state, change)
+    if refusal is None:
+        replication.append_own(state, EntryKind.CHANGE, (data,))
+    return refusal
+
+
+def refusal_of(state: State, change: ConfigChange) -> ChangeRefusal | None:
+    """Why the leader does not take this change now."""
+    if state.transferring_to != NOBODY:
+        return ChangeRefusal.TRANSFERRING
+    if not state.has_committed_in_term:
+        return ChangeRefusal.NOT_READY
+    if state.has_unapplied_change:
+        return ChangeRefusal.PENDING
+    if not replication.has_room(state, len(change.context)):
+        return ChangeRefusal.TOO_MUCH_UNCOMMITTED
+    after = changed(state.configuration, change)
+    if not after.voters:
+        return ChangeRefusal.LAST_VOTER
+    if after.voters == state.configuration.voters:
+        return None
+    progress = state.progress.get(change.member_id)
+    if (
+        change.kind is ChangeKind.ADD_VOTER
+        and progress is not None
+        and not _is_caught_up(state, progress)
+    ):
+        return ChangeRefusal.NOT_CAUGHT_UP
+    if state.config.strict_reconfig and not _is_healthy(state, after):
+        return ChangeRefusal.UNHEALTHY
+    return None
+
+
+def _is_caught_up(state: State, progress: Progress) -> bool:
+    """A learner to be promoted has nine tenths of what is committed, as in etcd."""
+    return progress.recently_active and progress.match * 10 >= state.commit * 9
+
+
+def _is_healthy(state: State, after: Configuration) -> bool:
+    """
+    A majority of the voters after the change is in touch.
+
+    A new voter counts as absent until it is heard from; only a single member may take
+    that risk, or it could never get a second one.
+    """
+    if state.alone:
+        return True
+    in_touch = sum(
+        1
+        for voter in after.voters
+        if voter == state.me
+        or (
+            (progress := state.progress.get(voter)) is not None
+            and progress.recently_active
+        )
+    )
+    return in_touch >= majority(len(after.voters))
+
+
+def apply(state: State, change: ConfigChange) -> Configuration:
+    """A committed change takes effect."""
+    before = state.configuration
+    state.configuration = changed(before, change)
+    state.undecided -= 1
+    if state.configuration != before:
+        state.notice(
+            "configuration_changed",
+            change=change.kind.name,
+            member=f"{change.member_id:x}",
+            voters=len(state.configuration.voters),
+            learners=len(state.configuration.learners),
+        )
+        if state.role is Role.LEADER:
+            _lead_on(state, change.member_id)
+    return state.configuration
+
+
+def _lead_on(state: State, member_id: int) -> None:
+    """What a change means for the one who leads."""
+    if not state.is_voter:
+        state.notice("stepped_down", reason="removed")
+        roles.become_follower(state, state.term, NOBODY)
+        return
+    progress = state.progress.get(member_id)
+    if not state.is_member(member_id):
+        if progress is not None:
+            # Its last message: it learns that its removal is committed.
+            progress.paused = False
+            replication.send(state, progress)
+            del state.progress[member_id]
+    elif progress is None:
+        added = Progress(member_id, match=0, next_index=state.log.last)
+        added.active = True  # so that it is given an election timeout to answer
+        state.progress[member_id] = added
+    if state.transferring_to not in {NOBODY, *state.configuration.voters}:
+        transfer.abort(state, "the target is not a voter any more")
+    state.send_wanted = True
+    # The majority may be smaller now.
+    replication.maybe_commit(state)
+    reads.confirm(state)
+
+
+def skip(state: State) -> None:
+    """A committed change that the cluster machine refused changes nothing."""
+    state.undecided -= 1
