@@ -24,6 +24,7 @@ import attrs
 START_SECONDS = 30.0
 STOP_SECONDS = 15.0
 HOST = "127.0.0.1"
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 # What a lone member says of itself. Nobody connects to these, so two servers may say
 # the same, and then their ids, and every byte that shows one, are equal too.
 SAID_PEER_URL = "http://127.0.0.1:12380"
@@ -82,8 +83,16 @@ class Server:
         return self.place.client_port
 
     @property
+    def name(self) -> str:
+        return str(self.options["name"])
+
+    @property
     def url(self) -> str:
         return f"http://{HOST}:{self.port}"
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
 
     @property
     def pid(self) -> int:
@@ -141,10 +150,13 @@ class Server:
             log.seek(max(0, os.fstat(log.fileno()).st_size - 4000))
             return log.read().decode(errors="replace")
 
-    def _ask(self, path: str) -> tuple[int, dict[str, str], bytes]:
+    def ask(
+        self, path: str, method: str = "GET", form: str | None = None
+    ) -> tuple[int, dict[str, str], bytes]:
+        """One request on a connection of its own; status 0 when nobody answers."""
         connection = HTTPConnection(HOST, self.port, timeout=2)
         try:
-            connection.request("GET", path)
+            connection.request(method, path, form, FORM if form else {})
             answer = connection.getresponse()
             body = answer.read()
         except (OSError, HTTPException):
@@ -155,15 +167,19 @@ class Server:
 
     def healthy(self) -> bool:
         """Whether ``/health`` says so; False too when nobody answers."""
-        return self._ask("/health")[0] == 200
+        return self.ask("/health")[0] == 200
 
     def etcd_index(self) -> int:
         """The store's index, -1 when nobody answers."""
-        return int(self._ask("/v2/keys/")[1].get("X-Etcd-Index", -1))
+        return int(self.ask("/v2/keys/")[1].get("X-Etcd-Index", -1))
+
+    def cluster_id(self) -> str:
+        """Hexadecimal, as the header shows it; empty when nobody answers."""
+        return self.ask("/v2/members")[1].get("X-Etcd-Cluster-Id", "")
 
     def leader_name(self) -> str:
         """The name of the leader it knows, empty when there is none."""
-        status, _, body = self._ask("/v2/members/leader")
+        status, _, body = self.ask("/v2/members/leader")
         if status != 200:
             return ""
         name: str = json.loads(body)["name"]

@@ -27,7 +27,7 @@ import itertools
 import json
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple, cast
 
 import attrs
@@ -37,6 +37,8 @@ from kvd.testing.wire import Answer, Closed, Connection, Silent
 TTL_SLACK_SECONDS = 2.0
 EXPIRY_SECONDS = 6.0
 QUIET_SECONDS = 0.15
+LISTEN_SECONDS = 0.01
+LATE_SECONDS = 2.0
 
 _EXPIRATION = re.compile(
     rb'"expiration":"(-?\d{4,}-\d\d-\d\dT\d\d:\d\d:\d\d)((?:\.\d{0,8}[1-9])?)Z"'
@@ -76,11 +78,13 @@ class Row:
     One behaviour: a sentence, and the steps that show it.
 
     :ivar meant: why kvd answers otherwise on purpose, empty where it does not.
+    :ivar listens: whether what is left in the open watches is compared at the end.
     """
 
     name: str
     steps: tuple[Step, ...]
     meant: str = ""
+    listens: bool = False
 
     @property
     def counts_comparable(self) -> bool:
@@ -200,13 +204,17 @@ def differs(oracle: Seen, subject: Seen) -> str:
 
 
 class Side:
-    """One server, the connections to it, and how it answers each step."""
+    """
+    One server, the connections to it, and how it answers each step.
 
-    def __init__(self, port: int) -> None:
+    :ivar names: what only this server calls so (its ids), and a word for both.
+    """
+
+    def __init__(self, port: int, names: dict[str, str] | None = None) -> None:
         self.port = port
+        self._names = names or {}
         self._main: Connection | None = None
         self._watches: dict[str, Connection] = {}
-        self._kinds: dict[type, Callable[[Step], Seen]] = {}
 
     def close(self) -> None:
         """Let go of every connection."""
@@ -276,14 +284,19 @@ class Side:
     def _request(self, method: str, target: str, form: str | None = None) -> Seen:
         now = time.time()
         answer = self.ask(method, target, form)
-        return seen_answer(answer, now, sorted_nodes="sorted=true" in target)
+        return self._seen(answer, now, sorted_nodes="sorted=true" in target)
 
     def _open(self, name: str, step: str) -> Seen:
         if name in self._watches:
             self._watches[name].close()
         watch = self._watches[name] = Connection(self.port)
         watch.send(_request(*step.split(maxsplit=2)))
-        return seen_answer(watch.read_head(), time.time(), sorted_nodes=True)
+        answer = watch.read_head()
+        if answer.header("Transfer-Encoding") is None:
+            del self._watches[name]
+            answer = watch.read_body(answer)
+            watch.close()
+        return self._seen(answer, time.time(), sorted_nodes=True)
 
     def _next(self, name: str, what: str) -> Seen:
         watch = self._watches[name]
@@ -302,7 +315,7 @@ class Side:
         while True:
             answer = self.ask("GET", target)
             if answer.code == 404 or time.monotonic() > deadline:
-                return seen_answer(answer, time.time(), sorted_nodes=False)
+                return self._seen(answer, time.time(), sorted_nodes=False)
             time.sleep(0.02)
 
     def _raw(self, raw: Raw) -> Seen:
@@ -315,7 +328,7 @@ class Side:
             for number in range(raw.answers):
                 now = time.time()
                 answer = connection.read_answer(head=raw.heads)
-                seen.append(seen_answer(answer, now, sorted_nodes=False))
+                seen.append(self._seen(answer, now, sorted_nodes=False))
                 if number == 0 and raw.then:
                     connection.send(raw.then)
             ends = "open" if connection.still_open() else "closed"
@@ -342,19 +355,34 @@ class Side:
             time.sleep(0.02)
         self.ask("DELETE", f"{prefix}?recursive=true")
 
-    def drain(self, quiet_seconds: float) -> dict[str, list[Seen]]:
-        """What the open watches have to say until none says more for a while."""
-        heard: dict[str, list[Seen]] = {name: [] for name in self._watches}
+    def listen(self, heard: dict[str, list[Seen]]) -> bool:
+        """Add what the open watches say at once; whether there was anything."""
+        news = False
         for name, watch in list(self._watches.items()):
+            words = heard.setdefault(name, [])
             try:
                 while True:
-                    chunk = watch.read_chunk(quiet_seconds)
-                    heard[name].append(Seen(*normal_body(chunk, time.time())))
+                    chunk = watch.read_chunk(LISTEN_SECONDS)
+                    words.append(Seen(*normal_body(chunk, time.time())))
+                    news = True
                     if not chunk:
+                        self._watches.pop(name).close()
                         break
-            except (Silent, Closed) as end:
-                heard[name].append(Seen(type(end).__name__))
-        return heard
+            except Silent:
+                pass
+            except Closed as closed:
+                words.append(Seen(f"(closed: {closed})"))
+                self._watches.pop(name).close()
+        return news
+
+    def _seen(self, answer: Answer, now: float, *, sorted_nodes: bool) -> Seen:
+        seen = seen_answer(answer, now, sorted_nodes=sorted_nodes)
+        return seen._replace(text=self._own_names(seen.text))
+
+    def _own_names(self, text: str) -> str:
+        for own, common in self._names.items():
+            text = text.replace(own, common)
+        return text
 
 
 def _request(method: str, target: str, form: str | None = None) -> bytes:
@@ -371,9 +399,9 @@ def _request(method: str, target: str, form: str | None = None) -> bytes:
 class Pair:
     """Two servers with the same past, kept in step."""
 
-    def __init__(self, oracle_port: int, subject_port: int) -> None:
-        self.oracle = Side(oracle_port)
-        self.subject = Side(subject_port)
+    def __init__(self, oracle: Side, subject: Side) -> None:
+        self.oracle = oracle
+        self.subject = subject
         self._numbers = itertools.count(1)
 
     @property
@@ -412,11 +440,7 @@ class Pair:
     def _differences(self, row: Row, prefix: str) -> Iterator[str]:
         base = self.align()
         before = [side.counters() for side in self.sides]
-        for number, step in enumerate(row.steps, start=1):
-            ready = placed(step, prefix, base)
-            difference = differs(*(side.step(ready) for side in self.sides))
-            if difference:
-                yield f"step {number}, {ready}:\n{difference}"
+        yield from self.step_differences(row.steps, prefix, base)
         if row.counts_comparable:
             oracle, subject = (
                 {name: value - past[name] for name, value in side.counters().items()}
@@ -424,6 +448,41 @@ class Pair:
             )
             if oracle != subject:
                 yield f"store counters rose by\n--- etcd\n{oracle}\n--- kvd\n{subject}"
+        if row.listens:
+            yield from self._heard_differences()
+
+    def step_differences(
+        self, steps: Sequence[Step], prefix: str = "", base: int = 0
+    ) -> Iterator[str]:
+        """Run the steps on both; each difference as it is found."""
+        for number, step in enumerate(steps, start=1):
+            ready = placed(step, prefix, base)
+            difference = differs(*(side.step(ready) for side in self.sides))
+            if difference:
+                yield f"step {number}, {ready}:\n{difference}"
+
+    def _heard_differences(self) -> Iterator[str]:
+        """What the open watches hear; a late event is waited for, a lacking one told."""
+        heard: list[dict[str, list[Seen]]] = [{}, {}]
+        deadline = time.monotonic() + LATE_SECONDS
+        while True:
+            news = [
+                side.listen(words)
+                for side, words in zip(self.sides, heard, strict=True)
+            ]
+            if _same_words(*heard) and not any(news):
+                return
+            if time.monotonic() > deadline:
+                yield f"watches heard\n--- etcd\n{heard[0]}\n--- kvd\n{heard[1]}"
+                return
+
+
+def _same_words(oracle: dict[str, list[Seen]], subject: dict[str, list[Seen]]) -> bool:
+    return oracle.keys() == subject.keys() and all(
+        len(words) == len(subject[name])
+        and not any(differs(*each) for each in zip(words, subject[name], strict=True))
+        for name, words in oracle.items()
+    )
 
 
 def placed(step: Step, prefix: str, base: int) -> Step:

@@ -74,7 +74,7 @@ class Connection:
 
     def _more(self) -> None:
         try:
-            data = self._socket.recv(1 << 16)
+            data = self._socket.recv(1 << 20)
         except TimeoutError:
             raise Silent(f"only {self._held!r} came") from None
         except ConnectionResetError:
@@ -106,16 +106,21 @@ class Connection:
         return Answer(status, tuple(headers), "none", (), complete=False)
 
     def read_chunk(self, timeout_seconds: float | None = None) -> bytes:
-        """The next piece of a chunked body, empty at its end."""
+        """The next piece of a chunked body, empty at its end; may be tried again."""
         self._socket.settimeout(timeout_seconds or self._timeout_seconds)
-        size = int(self._line().split(b";")[0], 16)
-        data = self._exactly(size)
-        self._line()
-        return data
+        while True:
+            line, found, rest = self._held.partition(b"\r\n")
+            if found and len(rest) >= (size := int(line.split(b";")[0], 16)) + 2:
+                self._held = rest[size + 2 :]
+                return rest[:size]
+            self._more()
 
     def read_answer(self, *, head: bool = False) -> Answer:
         """A whole response (``head``: to a HEAD request, so without a body)."""
-        answer = self.read_head()
+        return self.read_body(self.read_head(), head=head)
+
+    def read_body(self, answer: Answer, *, head: bool = False) -> Answer:
+        """The rest of a response whose head was read."""
         if head or answer.code < 200 or answer.code in {204, 304}:
             return answer._replace(complete=True)
         names = {name.lower(): value for name, value in answer.headers}

@@ -21,7 +21,7 @@ from kvd.testing.servers import (
     missing_tools,
     start_all,
 )
-from kvd.testing.sidebyside import Pair, Row
+from kvd.testing.sidebyside import Pair, Row, Side
 
 SUBJECT = Make(os.environ.get("KVD_CONFORMANCE_SUBJECT", "kvd"))
 
@@ -59,45 +59,72 @@ def lone_servers(oracle, tmp_path_factory) -> Iterator[Callable[..., list[Server
 @pytest.fixture(scope="session")
 def pair(lone_servers) -> Iterator[Pair]:
     """The pair that most tables share."""
-    shared = Pair(*(server.port for server in lone_servers()))
+    shared = Pair(*(Side(server.port) for server in lone_servers()))
     yield shared
     shared.close()
 
 
 @pytest.fixture
-def fresh_servers(lone_servers) -> Iterator[list[Server]]:
-    """A pair of this test's own, to restart or to count from the start."""
-    servers = lone_servers()
-    yield servers
-    kill_all(servers)
+def fresh_servers(lone_servers) -> Iterator[Callable[..., list[Server]]]:
+    """Make pairs of this test's own, to restart or to count from the start."""
+    made: list[Server] = []
+
+    def make(**options: object) -> list[Server]:
+        made.extend(lone_servers(**options))
+        return made
+
+    yield make
+    kill_all(made)
 
 
-@pytest.fixture(scope="module")
-def clusters(oracle, tmp_path_factory) -> Iterator[list[list[Server]]]:
-    """Two clusters of three, with short elections so that time-outs come early."""
-    made: list[list[Server]] = []
-    try:
+@pytest.fixture(scope="session")
+def make_clusters(oracle, tmp_path_factory) -> Iterator[Callable[..., list]]:
+    """Make two started clusters of three: etcd's first, then kvd's."""
+    made: list[Server] = []
+
+    def make_both(**options: object) -> list[list[Server]]:
+        both = []
         for role, make in (("oracle", Make.ETCD), ("subject", SUBJECT)):
             folder = tmp_path_factory.mktemp("three")
-            options = {"heartbeat-interval": 50, "election-timeout": 500}
             servers = cluster(make, folder / role, 3, **options)
-            made.append(servers)
+            made.extend(servers)
             start_all(servers)
-        yield made
-    finally:
-        for servers in made:
-            kill_all(servers)
+            both.append(servers)
+        return both
+
+    yield make_both
+    kill_all(made)
+
+
+@pytest.fixture(scope="session")
+def follower_pair(make_clusters) -> Iterator[Pair]:
+    """A follower of each cluster of three."""
+    followers = []
+    for servers in make_clusters():
+        leader = servers[0].leader_name()
+        follower = next(each for each in servers if each.name != leader)
+        followers.append(Side(follower.port, {follower.cluster_id(): "<cluster>"}))
+    shared = Pair(*followers)
+    yield shared
+    shared.close()
+
+
+def check(pair: Pair, row: Row) -> None:
+    """Nothing may differ, but for what is meant to."""
+    difference = pair.difference(row)
+    if row.meant and SUBJECT is Make.KVD:
+        assert difference, f"no longer differs, though meant: {row.meant}"
+    else:
+        assert not difference, difference
 
 
 @pytest.fixture
 def agree(pair) -> Callable[[Row], None]:
-    """Run a row on the shared pair: nothing may differ, but for what is meant to."""
+    """Run a row on two lone members."""
+    return lambda row: check(pair, row)
 
-    def check(row: Row) -> None:
-        difference = pair.difference(row)
-        if row.meant and SUBJECT is Make.KVD:
-            assert difference, f"no longer differs, though meant: {row.meant}"
-        else:
-            assert not difference, difference
 
-    return check
+@pytest.fixture
+def followers_agree(follower_pair) -> Callable[[Row], None]:
+    """Run a row on a follower of each of two clusters."""
+    return lambda row: check(follower_pair, row)

@@ -548,3 +548,8 @@ ROWS = [*LIVE, *HIDDEN, *ANCESTORS, *STREAMS, *HISTORY]
 @pytest.mark.parametrize("row", ROWS, ids=names(ROWS))
 def test_as_etcd(row, agree) -> None:
     agree(row)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=names(ROWS))
+def test_as_etcd_at_a_follower(row, followers_agree) -> None:
+    followers_agree(row)
