@@ -14,6 +14,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from kvd.errors import RequestError
+from kvd.v2.text import text_bytes
 
 _VERSION = 1
 _HEAD = struct.Struct(">BBBQqIIII")
@@ -59,27 +60,6 @@ class Command(NamedTuple):
     prev_index: int = 0
     recursive: bool = False
     limit: int = 0
-
-
-def text_bytes(text: str) -> bytes:
-    """
-    The bytes that a key or value stands for.
-
-    A lone surrogate that stands for no byte is written as its three bytes, so that
-    there is no text without an encoding.
-    """
-    try:
-        return text.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:
-        return b"".join(
-            letter.encode(
-                "utf-8",
-                "surrogateescape"
-                if "\udc80" <= letter <= "\udcff"
-                else "surrogatepass",
-            )
-            for letter in text
-        )
 
 
 def encode_command(command: Command) -> bytes:
@@ -147,7 +127,7 @@ def decode_command(body: bytes) -> Command:
         path,
         body[value_at:prev_at].decode("utf-8", "surrogateescape"),
         flags & _DIR != 0,
-        expires if flags & _EXPIRES else None,
+        _expiration(op, expires) if flags & _EXPIRES else None,
         flags & _REFRESH != 0,
         body[prev_at:].decode("utf-8", "surrogateescape")
         if flags & _PREV_VALUE
@@ -156,6 +136,11 @@ def decode_command(body: bytes) -> Command:
         flags & _RECURSIVE != 0,
         limit,
     )
+
+
+def _expiration(op: Op, instant: int) -> int | None:
+    """A node cannot end at the instant 0: etcd takes that as permanent."""
+    return instant if op is Op.SYNC else instant or None
 
 
 def _undecodable(why: str) -> RequestError:

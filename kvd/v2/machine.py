@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterable, Sequence
 from kvd.errors import RequestError, StorageError
 from kvd.state import InternalWrite, Section
 from kvd.v2 import mutations, snapshot
-from kvd.v2.commands import Command, Op, decode_command, encode_command, text_bytes
+from kvd.v2.commands import Command, Op, decode_command, encode_command
 from kvd.v2.events import Event
 from kvd.v2.stats import StoreStats
 from kvd.v2.store import Store
+from kvd.v2.text import text_bytes
 from kvd.v2.tree import Directory, Node
 from kvd.v2.watchers import Callback, Watched, Watcher
 
@@ -161,7 +162,7 @@ class V2:
         while waiting:
             path, node = waiting.pop()
             if isinstance(node, Directory):
-                shown: tuple[object, ...] = (
+                shown: object = (
                     node.created,
                     node.modified,
                     node.expiration_ns,

@@ -8,8 +8,8 @@ from kvd.errors import RequestError
 from kvd.v2.commands import Command
 from kvd.v2.events import Event, NodeView
 from kvd.v2.expiry import created_expiration
-from kvd.v2.store import Store, view_of
-from kvd.v2.tree import Directory, File, Node
+from kvd.v2.store import Store, file_view, view_of
+from kvd.v2.tree import Directory, File, Node, file_parts, make_file
 
 NOT_A_FILE = 102
 COMPARE_FAILED = 101
@@ -31,7 +31,7 @@ def set_(store: Store, command: Command, time_ns: int) -> Answer:
     try:
         if command.refresh:
             kept = store.find(path)
-            value = "" if isinstance(kept, Directory) else kept[0]
+            value = "" if isinstance(kept, Directory) else file_parts(kept)[0]
         parent, name = store.own_parent(path)
     except RequestError as refusal:
         stats.sets_fail += 1
@@ -42,9 +42,9 @@ def set_(store: Store, command: Command, time_ns: int) -> Answer:
         return RequestError(NOT_A_FILE, path, store.index)
     prev = None
     if old is not None:
-        prev = NodeView(path, old[0], False, old[3], None, old[2], old[1])
-        if old[3] is not None:
-            store.expiries.discard((old[3], path))
+        prev = file_view(path, old)
+        if prev.expiration_ns is not None:
+            store.expiries.discard((prev.expiration_ns, path))
     node = _make(store, parent, name, command, value)
     stats.sets_success += 1
     return _changed(
@@ -100,7 +100,8 @@ def _make(
         )
         parent.put(name, directory)
     else:
-        parent.put(name, (value, index, index, expiration))
+        file = make_file(value, created=index, modified=index, expiration_ns=expiration)
+        parent.put(name, file)
     if expiration is not None:
         store.expiries.add((expiration, path))
     return NodeView(
@@ -236,11 +237,12 @@ def _rewrite(
     """Update a file in place: it keeps its created index."""
     path = command.path
     index = store.index + 1
-    old_value, created, modified, old_expiration = old
+    old_value, created, modified, old_expiration = file_parts(old)
     value = old_value if command.refresh else command.value
     expiration = command.expiration_ns
     parent, name = store.own_parent(path)
-    parent.put(name, (value, created, index, expiration))
+    file = make_file(value, created=created, modified=index, expiration_ns=expiration)
+    parent.put(name, file)
     if expiration is not None or old_expiration is not None:
         _move_expiry(store, path, old_expiration, expiration)
     return _changed(
@@ -295,9 +297,10 @@ def _move_expiry(store: Store, path: str, old: int | None, new: int | None) -> N
 def _difference(command: Command, old: File) -> str:
     """What differs from the client's belief, worded as etcd does; empty if nothing."""
     differs = []
+    value, _, modified, _ = file_parts(old)
     given = command.prev_value
-    if given and given != old[0]:
-        differs.append(f"[{given} != {old[0]}]")
-    if command.prev_index and command.prev_index != old[2]:
-        differs.append(f"[{command.prev_index} != {old[2]}]")
+    if given and given != value:
+        differs.append(f"[{given} != {value}]")
+    if command.prev_index and command.prev_index != modified:
+        differs.append(f"[{command.prev_index} != {modified}]")
     return " ".join(differs)

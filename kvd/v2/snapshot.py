@@ -7,8 +7,9 @@ history's places, then the tree in depth-first order (``docs/design/snapshots.rs
     head      etcd_index:8 counters:8*13 history_places:4
     place     0                                  the cluster's own bookkeeping
               1 action:1 flags:1 time:8 node [prev]
-    node      flags:1 name_bytes:4 body:4 created:8 modified:8 expiration:8 name [value]
-              body is the size of the value, or the number of a directory's children
+    node      flags:1 name_bytes:4 body_bytes:4 name body
+    body      created:8 modified:8 expiration:8, then a file's value (none for the
+              node of a removal) or, in the tree, a directory's number of children:4
     tree      the root's node, its children, each directory's followed by its own
     end       255
 """
@@ -22,17 +23,19 @@ from itertools import islice
 import attrs
 
 from kvd.errors import StorageError
-from kvd.v2.commands import text_bytes
 from kvd.v2.events import Event, NodeView
 from kvd.v2.ordered import OrderedSet
 from kvd.v2.stats import REPLICATED
 from kvd.v2.store import Store
-from kvd.v2.tree import Directory, Node
+from kvd.v2.text import text_bytes
+from kvd.v2.tree import FILE_BYTES_MIN, Directory, Node, file_expiration
 
 VERSION = 1
 _HEAD = struct.Struct(f">{1 + len(REPLICATED)}QI")
 _PLACE = struct.Struct(">BBq")
-_NODE = struct.Struct(">BIIQQq")
+_NODE = struct.Struct(">BII")
+_STAMPS = struct.Struct(">QQq")
+_DIRECTORY = struct.Struct(">QQqI")
 _ACTIONS = (
     "set",
     "create",
@@ -130,31 +133,15 @@ def _node(name: str, node: Node) -> bytes:
     name_bytes = text_bytes(name)
     if isinstance(node, Directory):
         expiration = node.expiration_ns
-        return (
-            _NODE.pack(
-                _DIR if expiration is None else _DIR | _EXPIRES,
-                len(name_bytes),
-                len(node),
-                node.created,
-                node.modified,
-                expiration or 0,
-            )
-            + name_bytes
-        )
-    value, created, modified, expiration = node
-    value_bytes = text_bytes(value)
-    return (
-        _NODE.pack(
-            _VALUE if expiration is None else _VALUE | _EXPIRES,
-            len(name_bytes),
-            len(value_bytes),
-            created,
-            modified,
-            expiration or 0,
-        )
-        + name_bytes
-        + value_bytes
-    )
+        flags = _DIR
+        body = _DIRECTORY.pack(node.created, node.modified, expiration or 0, len(node))
+    else:
+        expiration = file_expiration(node)
+        flags = _VALUE
+        body = node
+    if expiration is not None:
+        flags |= _EXPIRES
+    return b"".join((_NODE.pack(flags, len(name_bytes), len(body)), name_bytes, body))
 
 
 def _place(event: Event | None) -> Iterator[bytes]:
@@ -171,21 +158,14 @@ def _place(event: Event | None) -> Iterator[bytes]:
 
 def _view(view: NodeView) -> bytes:
     key = text_bytes(view.key)
-    value = b"" if view.value is None else text_bytes(view.value)
-    flags = (
-        (_DIR if view.dir else 0)
-        | (0 if view.expiration_ns is None else _EXPIRES)
-        | (0 if view.value is None else _VALUE)
+    body = _STAMPS.pack(
+        view.created_index, view.modified_index, view.expiration_ns or 0
     )
-    head = _NODE.pack(
-        flags,
-        len(key),
-        len(value),
-        view.created_index,
-        view.modified_index,
-        view.expiration_ns or 0,
-    )
-    return head + key + value
+    flags = _DIR if view.dir else 0
+    if view.value is not None:
+        flags |= _VALUE
+        body += text_bytes(view.value)
+    return b"".join((_NODE.pack(flags, len(key), len(body)), key, body))
 
 
 def _cut(parts: list[bytes]) -> Iterator[bytes]:
@@ -203,10 +183,13 @@ def restore(store: Store, chunks: Iterable[bytes]) -> None:
     :raises StorageError: not what :func:`encode` writes; the store is unchanged.
     """
     source = _Source(chunks)
-    index, *counters, places = _HEAD.unpack(source.take(_HEAD.size))
-    events = [_read_place(source, index - places + 1 + at) for at in range(places)]
     epoch = store.epoch + 1
-    root, expiries = _read_tree(source, epoch, index)
+    try:
+        index, *counters, places = _HEAD.unpack(source.take(_HEAD.size))
+        events = [_read_place(source, index - places + 1 + at) for at in range(places)]
+        root, expiries = _read_tree(source, epoch)
+    except struct.error:
+        raise StorageError("v2 snapshot has a node of impossible size") from None
     if source.take(1) != _END or source.rest():
         raise StorageError("v2 snapshot does not end where it should")
     store.index = index
@@ -245,74 +228,69 @@ class _Source:
         self.at = at + size
         return self.data[at : at + size]
 
+    def node(self) -> tuple[int, str, bytes]:
+        """Flags, name, body."""
+        at = self.at + _NODE.size
+        if at > len(self.data):
+            self.fill(_NODE.size)
+            at = _NODE.size
+        flags, name_size, body_size = _NODE.unpack_from(self.data, self.at)
+        body_at = at + name_size
+        end = body_at + body_size
+        if end > len(self.data):
+            self.fill(_NODE.size + name_size + body_size)
+            at = _NODE.size
+            body_at = at + name_size
+            end = body_at + body_size
+        self.at = end
+        data = self.data
+        name = data[at:body_at].decode("utf-8", "surrogateescape")
+        return flags, name, data[body_at:end]
+
     def rest(self) -> bool:
         """Whether there is anything more."""
         return self.at < len(self.data) or any(self._chunks)
 
 
-def _read_tree(
-    source: _Source, epoch: int, index: int
-) -> tuple[Directory, list[tuple[int, str]]]:
+def _read_tree(source: _Source, epoch: int) -> tuple[Directory, list[tuple[int, str]]]:
     expiries: list[tuple[int, str]] = []
-    flags, name, _, created, modified, expiration, left = _read_node(source)
+    flags, name, body = source.node()
     if name or not flags & _DIR:
         raise StorageError("v2 snapshot does not begin with the root")
-    root = directory = Directory(
-        created=created, modified=modified, expiration_ns=expiration, epoch=epoch
-    )
+    root = directory = _directory(body, epoch)
     above: list[tuple[Directory, str, int]] = []  # with children left to read
     path = ""
+    left = _DIRECTORY.unpack(body)[3]
     while True:
         while not left:
             if not above:
                 return root, expiries
             directory, path, left = above.pop()
         left -= 1
-        flags, name, value, created, modified, expiration, children = _read_node(source)
-        if modified > index or not name or directory.get(name) is not None:
+        flags, name, body = source.node()
+        if not name or "/" in name or len(body) < FILE_BYTES_MIN:
             raise StorageError("v2 snapshot has an impossible node")
-        if expiration is not None:
-            expiries.append((expiration, f"{path}/{name}"))
+        if flags & _EXPIRES:
+            expiries.append((_STAMPS.unpack_from(body)[2], f"{path}/{name}"))
         if flags & _DIR:
-            below = Directory(
-                created=created,
-                modified=modified,
-                expiration_ns=expiration,
-                epoch=epoch,
-            )
+            below = _directory(body, epoch)
             directory.put(name, below)
             above.append((directory, path, left))
-            directory, path, left = below, f"{path}/{name}", children
+            directory, path, left = below, f"{path}/{name}", _DIRECTORY.unpack(body)[3]
         else:
-            directory.put(name, (value, created, modified, expiration))
+            directory.put(name, body)
 
 
-def _read_node(
-    source: _Source,
-) -> tuple[int, str, str, int, int, int | None, int]:
-    """Flags, name, value, created, modified, expiration, number of children."""
-    if source.at + _NODE.size > len(source.data):
-        source.fill(_NODE.size)
-    flags, name_size, body, created, modified, expiration = _NODE.unpack_from(
-        source.data, source.at
+def _directory(body: bytes, epoch: int) -> Directory:
+    created, modified, expiration, children = _DIRECTORY.unpack(body)
+    directory = Directory(
+        created=created,
+        modified=modified,
+        expiration_ns=expiration or None,
+        epoch=epoch,
     )
-    value_size = 0 if flags & _DIR else body
-    size = _NODE.size + name_size + value_size
-    if source.at + size > len(source.data):
-        source.fill(size)
-    name_at = source.at + _NODE.size
-    value_at = name_at + name_size
-    source.at = end = value_at + value_size
-    data = source.data
-    return (
-        flags,
-        data[name_at:value_at].decode("utf-8", "surrogateescape"),
-        data[value_at:end].decode("utf-8", "surrogateescape"),
-        created,
-        modified,
-        expiration if flags & _EXPIRES else None,
-        body - value_size,
-    )
+    directory.expect(children)
+    return directory
 
 
 def _read_place(source: _Source, index: int) -> Event | None:
@@ -332,12 +310,14 @@ def _read_place(source: _Source, index: int) -> Event | None:
 
 
 def _read_view(source: _Source) -> NodeView:
-    flags, key, value, created, modified, expiration, _ = _read_node(source)
+    flags, key, body = source.node()
+    created, modified, expiration = _STAMPS.unpack_from(body)
+    value = body[_STAMPS.size :].decode("utf-8", "surrogateescape")
     return NodeView(
         key,
         value if flags & _VALUE else None,
         flags & _DIR != 0,
-        expiration,
+        expiration or None,
         None,
         modified,
         created,

@@ -9,7 +9,7 @@ from kvd.v2.events import Event, NodeView
 from kvd.v2.history import EventHistory
 from kvd.v2.ordered import OrderedSet
 from kvd.v2.stats import StoreStats
-from kvd.v2.tree import Directory, Node
+from kvd.v2.tree import Directory, Node, file_expiration, file_parts
 from kvd.v2.watchers import WatcherHub
 
 KEY_NOT_FOUND = 100
@@ -49,7 +49,7 @@ class Store:
         if isinstance(node, Directory):
             view = listing(key, node, recursive=recursive, ordered=ordered)
         else:
-            view = NodeView(key, node[0], False, node[3], None, node[2], node[1])
+            view = file_view(key, node)
         return Event("get", view, None, self.index, False)
 
     def find(self, path: str) -> Node:
@@ -118,7 +118,12 @@ class Store:
 
 
 def expiration_of(node: Node) -> int | None:
-    return node.expiration_ns if isinstance(node, Directory) else node[3]
+    return node.expiration_ns if isinstance(node, Directory) else file_expiration(node)
+
+
+def file_view(key: str, node: bytes) -> NodeView:
+    value, created, modified, expiration = file_parts(node)
+    return NodeView(key, value, False, expiration, None, modified, created)
 
 
 def view_of(key: str, node: Node) -> NodeView:
@@ -127,7 +132,7 @@ def view_of(key: str, node: Node) -> NodeView:
         return NodeView(
             key, None, True, node.expiration_ns, None, node.modified, node.created
         )
-    return NodeView(key, node[0], False, node[3], None, node[2], node[1])
+    return file_view(key, node)
 
 
 def descendants(path: str, directory: Directory) -> Iterator[tuple[str, Node]]:
@@ -161,12 +166,7 @@ def listing(
             if name[:1] == "_":
                 continue
             if not isinstance(node, Directory):
-                value, created, modified, expiration = node
-                views.append(
-                    NodeView(
-                        prefix + name, value, False, expiration, None, modified, created
-                    )
-                )
+                views.append(file_view(prefix + name, node))
             elif recursive:
                 children = _children(node, ordered=ordered)
                 open_.append((prefix + name, node, children, []))

@@ -1,8 +1,8 @@
 """
 The nodes of a store, made so that a snapshot is a reference to an old root.
 
-A file is a plain tuple of atoms, which Python's garbage collector stops looking at. A
-directory belongs to an *epoch*; taking a snapshot begins a new one, and whatever is of
+A file is one ``bytes`` object, the same bytes that a snapshot has: Python's garbage
+collector never sees it, nor a dict that holds nothing but files. A directory belongs to an *epoch*; taking a snapshot begins a new one, and whatever is of
 an older epoch is copied before it is changed, from the root down to the change::
 
     snapshot ---> root (epoch 1) --- a (1) --- 1,000,000 files in buckets (1)
@@ -11,27 +11,50 @@ an older epoch is copied before it is changed, from the root down to the change:
                                                that was written since (2)
 
 A large directory keeps its children in buckets of at most ``BUCKET_MAX``, found by the
-low bits of the name's CRC-32 (extendible hashing: a full bucket is split in two, the
-table of buckets doubles when a bucket is known by all its bits). So no copy, split or
-growth of a dict ever touches more than one bucket, and the order of children does not
-depend on Python's hash seed.
+low bits of the name's CRC-32 (extendible hashing: a full bucket is split in eight, the
+table of buckets grows eightfold when that bucket was known by all its bits). So no
+copy, split or growth of a dict ever touches more than one bucket, and the order of
+children does not depend on Python's hash seed.
 """
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from typing import TypeAlias
 from zlib import crc32
 
 from kvd.errors import invariant
+from kvd.v2.text import text_bytes
 
-# value, created index, modified index, expiration in ns or None
-File: TypeAlias = tuple[str, int, int, int | None]
+# created:8 modified:8 expiration:8 value, big-endian; expiration 0 is "permanent"
+File: TypeAlias = bytes
 
 BUCKET_MAX = 1024
 # Names may be chosen to share bits; beyond this many bits their bucket just grows.
-DEPTH_MAX = 16
+DEPTH_MAX = 15
+_SPLIT_BITS = 3
 _SHRINK_BELOW = BUCKET_MAX // 4
+
+_FILE = struct.Struct(">QQq")
+FILE_BYTES_MIN = _FILE.size
+
+
+def make_file(
+    value: str, *, created: int, modified: int, expiration_ns: int | None
+) -> File:
+    return _FILE.pack(created, modified, expiration_ns or 0) + text_bytes(value)
+
+
+def file_parts(node: File) -> tuple[str, int, int, int | None]:
+    """Value, created index, modified index, expiration."""
+    created, modified, expiration = _FILE.unpack_from(node)
+    value = node[FILE_BYTES_MIN:].decode("utf-8", "surrogateescape")
+    return value, created, modified, expiration or None
+
+
+def file_expiration(node: File) -> int | None:
+    return _FILE.unpack_from(node)[2] or None
 
 
 class Directory:
@@ -58,6 +81,17 @@ class Directory:
         self.epoch = epoch
         self.items: dict[str, File | Directory] | None = {}
         self.table: _Table | None = None
+
+    def expect(self, children: int) -> None:
+        """Make room at once in a new directory for so many."""
+        if children > BUCKET_MAX:
+            depth = _SPLIT_BITS
+            while children >> depth > BUCKET_MAX // 2 and depth < DEPTH_MAX:
+                depth += _SPLIT_BITS
+            self.items = None
+            self.table = _Table(
+                [_Bucket({}, depth, self.epoch) for _ in range(1 << depth)], 0
+            )
 
     def clone(self, epoch: int) -> Directory:
         """The same directory for a new epoch; the children themselves are shared."""
@@ -86,7 +120,7 @@ class Directory:
             items[name] = node
             if len(items) > BUCKET_MAX:
                 self.items = None
-                self.table = table = _Table(_Bucket(items, 0, self.epoch), len(items))
+                self.table = table = _Table([_Bucket(items, 0, self.epoch)], len(items))
                 table.split(0)
             return
         self._large().put(name, node, self.epoch)
@@ -144,17 +178,13 @@ class _Table:
 
     __slots__ = ("count", "mask", "slots")
 
-    def __init__(self, bucket: _Bucket, count: int) -> None:
-        self.slots = [bucket]
-        self.mask = 0
+    def __init__(self, slots: list[_Bucket], count: int) -> None:
+        self.slots = slots
+        self.mask = len(slots) - 1
         self.count = count
 
     def clone(self) -> _Table:
-        copy = _Table.__new__(_Table)
-        copy.slots = self.slots.copy()
-        copy.mask = self.mask
-        copy.count = self.count
-        return copy
+        return _Table(self.slots.copy(), self.count)
 
     def bucket(self, name: str) -> _Bucket:
         return self.slots[_checksum(name) & self.mask]
@@ -180,19 +210,20 @@ class _Table:
                 yield bucket.items
 
     def split(self, checksum: int) -> None:
-        """Divide the bucket of this checksum by one more bit."""
+        """Divide the bucket of this checksum by its next three bits."""
         bucket = self.slots[checksum & self.mask]
-        bit = 1 << bucket.depth
-        if bit > self.mask:
-            self.slots += self.slots
+        shift = bucket.depth
+        if 1 << shift > self.mask:
+            self.slots *= 1 << _SPLIT_BITS
             self.mask = len(self.slots) - 1
-        low: dict[str, Node] = {}
-        high: dict[str, Node] = {}
+        pieces: list[dict[str, Node]] = [{} for _ in range(1 << _SPLIT_BITS)]
         for name, node in bucket.items.items():
-            (high if _checksum(name) & bit else low)[name] = node
-        depth = bucket.depth + 1
-        self._place(_Bucket(low, depth, bucket.epoch), checksum & (bit - 1))
-        self._place(_Bucket(high, depth, bucket.epoch), checksum & (bit - 1) | bit)
+            piece = _checksum(name) >> shift & (1 << _SPLIT_BITS) - 1
+            pieces[piece][name] = node
+        first = checksum & ((1 << shift) - 1)
+        for piece, items in enumerate(pieces):
+            divided = _Bucket(items, shift + _SPLIT_BITS, bucket.epoch)
+            self._place(divided, piece << shift | first)
 
     def _owned(self, checksum: int, epoch: int) -> _Bucket:
         bucket = self.slots[checksum & self.mask]
