@@ -9,6 +9,7 @@ from kvd.storage.disk import AppendFile, Disk
 from kvd.storage.log_state import LogState
 from kvd.storage.records import (
     EMPTY_SAVE,
+    SEGMENT_HEADER_BYTES,
     RecordType,
     Save,
     SegmentHeader,
@@ -45,7 +46,8 @@ class Wal:
         self._disk = disk
         self._folder = folder
         self.identity = identity
-        self._segment_bytes = segment_bytes
+        # A segment holds one record at least.
+        self._segment_bytes = max(segment_bytes, SEGMENT_HEADER_BYTES + 1)
         self._keep = keep
         self._segments: list[Segment] = []
         self._file: AppendFile | None = None
