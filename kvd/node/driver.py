@@ -28,7 +28,7 @@ from twisted.python.failure import Failure
 from kvd.apply.applier import Applier
 from kvd.apply.request import RequestId
 from kvd.cluster.members import MemberRecord
-from kvd.errors import invariant
+from kvd.errors import KvdError, invariant
 from kvd.node.changes import untag_change
 from kvd.node.interfaces import Applied, Persistence, Transport
 from kvd.node.proposals import Proposals
@@ -114,7 +114,7 @@ class Driver:
             self.stopped = True
             self._log.failure(
                 "the member stops: {error}",
-                failure=Failure(error),
+                failure=Failure(error),  # type: ignore[no-untyped-call]  # Twisted's
                 error=error,
             )
             self._told.fatal(error)
@@ -207,7 +207,11 @@ class Driver:
 
     def _save_failed(self, failure: Failure) -> None:
         self._saving = None
-        self.fail(failure.value)
+        self.failed(failure)
+
+    def failed(self, failure: Failure) -> None:
+        """As :meth:`fail`, for the end of a Deferred."""
+        self.fail(failure.value or KvdError("failed without an error"))
 
     # -- applying -------------------------------------------------------------------
 
@@ -269,15 +273,13 @@ class Driver:
             self.raft.compact(keep_from)
         # The log stays back to the snapshot before, in case the newest is damaged.
         if before is not None:
-            self._persistence.compact(before.index).addErrback(
-                lambda failure: self.fail(failure.value)
-            )
+            self._persistence.compact(before.index).addErrback(self.failed)
 
     def _begin_restore(self, meta: SnapshotMeta) -> None:
         invariant(self._restoring is None, "two restores under way")
         self._snapshots.installed(meta)
         self._restoring = Deferred.fromCoroutine(self._restore(meta))
-        self._restoring.addErrback(lambda failure: self.fail(failure.value))
+        self._restoring.addErrback(self.failed)
 
     async def _restore(self, meta: SnapshotMeta) -> None:
         self._log.info("restoring from the snapshot at index {i}", i=meta.index)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from twisted.internet.defer import Deferred, fail, gatherResults
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from kvd.apply.applier import Applier
 from kvd.apply.request import Request, RequestId, encode_request, peek_request_id
@@ -87,6 +88,7 @@ class Node:
         self._leader_since = 0.0
         self._leader_callbacks: list[Callable[[int], None]] = []
         self._ready_waiters: list[Deferred[None]] = []
+        self._is_published = False
         self._ready_to_serve = False
         self._removed_told = False
         self._was_member = False
@@ -106,7 +108,7 @@ class Node:
             every=settings.snapshot_count,
             newest=snapshot,
             made=self._snapshot_made,
-            failed=self._fatal,
+            failed=self._failed,
         )
         self._driver = Driver(
             raft=raft,
@@ -136,7 +138,7 @@ class Node:
             submit=self._submit,
             published=self._published,
             full=self._make_way,
-            failed=self._fatal,
+            failed=self._failed,
         )
 
     # -- life -----------------------------------------------------------------------
@@ -154,18 +156,21 @@ class Node:
         self._tick_loop = LoopingCall(self._tick)
         self._tick_loop.clock = self._clock
         self._tick_loop.start(self._settings.tick_seconds, now=False).addErrback(
-            lambda failure: self._fatal(failure.value)
+            self._failed
         )
         self._upkeep.start()
         self._driver.wake()
 
-    def stop(self) -> Deferred[object]:
+    def stop(self) -> Deferred[list[None]]:
         """Fires when nothing is under way any more; waiters are told that we stop."""
         self._halt()
         return gatherResults([self._driver.stop(), self._snapshots.stop()])
 
     def when_ready(self) -> Deferred[None]:
-        """Fires when there is a leader and this member's own record is published."""
+        """
+        Fires when there is a leader, this member's own record is published, and the
+        cluster's version is decided.
+        """
         ready: Deferred[None] = Deferred()
         if self._ready_to_serve:
             ready.callback(None)
@@ -182,8 +187,8 @@ class Node:
             self._proposals.stop()
             self._reads.stop()
 
-    def _fatal(self, error: BaseException) -> None:
-        self._driver.fail(error)
+    def _failed(self, failure: Failure) -> None:
+        self._driver.failed(failure)
 
     def _stopped_for_good(self, error: BaseException) -> None:
         self._halt()
@@ -402,8 +407,8 @@ class Node:
             self.removed("the change that removes this member was applied")
 
     def _leader_changed(self, leader: int) -> None:
-        self._leader_since = self._clock.seconds()
         if leader:
+            self._leader_since = self._clock.seconds()
             self._log.info(
                 "leader is {leader:x} in term {term}",
                 leader=leader,
@@ -411,6 +416,7 @@ class Node:
             )
         else:
             self._log.warn("no leader in term {term}", term=self._raft.term)
+        self._upkeep.leader_changed()
         for callback in list(self._leader_callbacks):
             callback(leader)
 
@@ -420,10 +426,16 @@ class Node:
             self.transfer_leadership(target)
 
     def _published(self) -> None:
-        self._ready_to_serve = True
-        waiters, self._ready_waiters = self._ready_waiters, []
-        for waiter in waiters:
-            waiter.callback(None)
+        self._is_published = True
+        self._maybe_ready()
+
+    def _maybe_ready(self) -> None:
+        """Published, and the cluster's version decided: indexes are settled now."""
+        if self._is_published and self._cluster.version and not self._ready_to_serve:
+            self._ready_to_serve = True
+            waiters, self._ready_waiters = self._ready_waiters, []
+            for waiter in waiters:
+                waiter.callback(None)
 
     # -- time -----------------------------------------------------------------------
 
@@ -439,6 +451,7 @@ class Node:
         self._reads.retry(asked_before=now - self._settings.election_seconds / 2)
         self._driver.guarded(self._raft.tick)
         self._driver.wake()
+        self._maybe_ready()
 
     def _why_late(self, began: float) -> UnavailableReason:
         """Etcd's three explanations of a time-out (V2-SPEC 14)."""
@@ -473,6 +486,6 @@ class _Counted:
         self.set_peers = transport.set_peers
         self.connected = transport.connected
 
-    def send(self, messages: tuple[Message, ...]) -> None:
+    def send(self, messages: Sequence[Message]) -> None:
         self._traffic.sent(messages, now=self._clock.seconds())
         self._transport.send(messages)

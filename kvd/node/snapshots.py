@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from kvd.node.interfaces import Persistence, SnapshotWriter
 from kvd.raft.messages import SnapshotMeta
@@ -32,7 +33,7 @@ class Snapshots:
         every: int,
         newest: SnapshotMeta | None,
         made: Callable[[SnapshotMeta, SnapshotMeta | None], None],
-        failed: Callable[[BaseException], None],
+        failed: Callable[[Failure], None],
     ) -> None:
         self._persistence = persistence
         self._every = every
@@ -51,16 +52,16 @@ class Snapshots:
         """Write what was captured; ``chunks`` stays true to that moment."""
         self._aborted = False
         self._running = Deferred.fromCoroutine(self._write(meta, chunks))
-        self._running.addErrback(
-            lambda failure: (
-                None if failure.check(CancelledError) else self._failed(failure.value)
-            )
-        )
+        self._running.addErrback(self._failed)
 
     def installed(self, meta: SnapshotMeta) -> None:
         """A leader's snapshot took the place of ours; one being written is stale."""
         self._aborted = True
         self.newest = meta
+
+    def is_stale(self) -> bool:
+        """The one being written is not wanted any more."""
+        return self._aborted
 
     def stop(self) -> Deferred[None]:
         """Fires when nothing is being written any more."""
@@ -78,18 +79,18 @@ class Snapshots:
         size = 0
         try:
             for chunk in chunks:
-                if self._aborted:
+                if self.is_stale():
                     await writer.abort()
                     return
                 size += len(chunk)
                 await writer.write(chunk)
-            if self._aborted:
+            if self.is_stale():
                 await writer.abort()
                 return
             await writer.commit()
         finally:
             self._running = None
-        if self._aborted:
+        if self.is_stale():
             return
         before, self.newest = self.newest, meta
         self._log.info(

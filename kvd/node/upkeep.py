@@ -45,7 +45,7 @@ class Upkeep:
         submit: Callable[[str, bytes], None],
         published: Callable[[], None],
         full: Callable[[], None],
-        failed: Callable[[BaseException], None],
+        failed: Callable[[Failure], None],
     ) -> None:
         self._settings = settings
         self._applier = applier
@@ -60,7 +60,6 @@ class Upkeep:
         self._full = full
         self._failed = failed
         self._running = False
-        self._version_proposed = False
         self._loops: list[LoopingCall] = []
         self.out_of_space = False
 
@@ -82,18 +81,18 @@ class Upkeep:
     ) -> None:
         loop = LoopingCall(work)
         loop.clock = self._clock
-        loop.start(seconds, now=now).addErrback(lambda f: self._failed(f.value))
+        loop.start(seconds, now=now).addErrback(self._failed)
         self._loops.append(loop)
 
-    def _expire(self) -> None:
-        if not self._is_leader():
-            self._version_proposed = False
-            return
-        for machine, body in self._applier.due(self._wall_time_ns()):
-            self._submit(machine, body)
-        if not self._cluster.version and not self._version_proposed:
-            self._version_proposed = True
+    def leader_changed(self) -> None:
+        """A new leader decides the cluster's version, if nobody has."""
+        if self._is_leader() and not self._cluster.version:
             self._submit("cluster", encode_version(self._settings.cluster_version))
+
+    def _expire(self) -> None:
+        if self._is_leader():
+            for machine, body in self._applier.due(self._wall_time_ns()):
+                self._submit(machine, body)
 
     def _publish(self) -> None:
         if self._running:
@@ -107,7 +106,7 @@ class Upkeep:
             )
 
     def _publish_failed(self, failure: Failure) -> None:
-        failure.trap(Unavailable)
+        failure.trap(Unavailable)  # type: ignore[no-untyped-call]  # Twisted's
         if self._running:
             self._clock.callLater(PUBLISH_RETRY_SECONDS, self._publish)
 

@@ -30,7 +30,7 @@ class MemoryWriter:
 
     def write(self, chunk):
         self.chunks.append(chunk)
-        return self.disk.later(None)
+        return self.disk.later(None, self.disk.write_seconds)
 
     def commit(self):
         self.done(self.meta, b"".join(self.chunks))
@@ -66,6 +66,7 @@ class MemoryDisk:
         self.received: dict[int, tuple[SnapshotMeta, bytes]] = {}
         self.free = 1 << 40
         self.sync_seconds = SYNC_SECONDS
+        self.write_seconds = 0.0
         self.broken: StorageError | None = None
         self.saves = 0
         self.aborted = 0
@@ -146,6 +147,9 @@ class Network:
 
     def _arrive(self, target: One, message) -> None:
         if not target.running:
+            if isinstance(message, InstallSnapshot):
+                source = self.members[message.sender]
+                source.node.snapshot_sent(target.member_id, ok=False)
             return
         if isinstance(message, InstallSnapshot):
             source = self.members[message.sender]
