@@ -11,10 +11,13 @@ from kvd.http.targets import Redirect
 _PLAIN = (
     b"Content-Type: text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\n"
 )
+PLAIN_TEXT = b"Content-Type: text/plain; charset=utf-8\r\n"
 JSON = b"Content-Type: application/json\r\n"
 
 NOT_FOUND = Response(404, _PLAIN, b"404 page not found\n")
 EMPTY = Response(200, b"", b"")
+BAD_STAR = Response(400, b"", b"", last=True)
+INTERNAL_ERROR = Response(500, b"", b"", last=True)
 
 
 def plain_error(status: int, text: str, extra: bytes = b"") -> Response:
@@ -34,9 +37,6 @@ def method_not_allowed(allowed: Sequence[str]) -> Response:
 def message(status: int, text: str, extra: bytes = b"") -> Response:
     """``{"message": ...}``, as the APIs beside keys say what is wrong."""
     return Response(status, JSON + extra, message_json(text))
-
-
-BAD_STAR = Response(400, b"", b"", last=True)
 
 
 def moved(method: str, elsewhere: Redirect) -> Response:

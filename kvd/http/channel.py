@@ -23,6 +23,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from kvd.http.answers import INTERNAL_ERROR
 from kvd.http.exchange import Answer, Handler, Request, Response, Stream, Streaming
 from kvd.http.fields import Refusal
 from kvd.http.framing import CONTINUE, LAST_CHUNK, Framing, chunk, refusal_bytes
@@ -30,7 +31,6 @@ from kvd.http.intake import Intake, Routes
 
 _READ_AHEAD_MAX = 64 << 10  # unread bytes beyond which the transport is paused
 _JOINED_MAX = 64 << 10  # bytes of answers that are joined into one write
-_INTERNAL_ERROR = Response(500, b"", b"", last=True)
 _TIMEOUT = "408 Request Timeout"
 _FULL = "503 Service Unavailable"
 
@@ -252,7 +252,7 @@ class Connection(Protocol):
             answer = handler(request)
         except Exception:  # noqa: BLE001 -- our bug: logged, answered, the member lives
             self._log.failure("while answering {method}", method=request.method)
-            answer = _INTERNAL_ERROR
+            answer = INTERNAL_ERROR
         if isinstance(answer, Deferred):
             self._waiting = answer
             answer.addCallbacks(self._answer_later, self._failed).addErrback(
@@ -271,7 +271,7 @@ class Connection(Protocol):
         if self._closing and isinstance(failure.value, CancelledError):
             return
         self._log.failure("while answering", failure)
-        self._answer_later(_INTERNAL_ERROR)
+        self._answer_later(INTERNAL_ERROR)
 
     def _broken(self, failure: Failure) -> None:
         """Our bug, after an answer: this connection cannot go on."""

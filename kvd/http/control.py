@@ -1,19 +1,68 @@
-"""Everything beside ``/v2/keys``."""
+"""Everything beside ``/v2/keys``: routed by Klein, answered by our own values."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import TypeAlias, cast
 
+from klein import Klein
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.iweb import IRequest
+from werkzeug.exceptions import HTTPException
 
 from kvd.http import answers
-from kvd.http.exchange import Request, Response
+from kvd.http.bridge import BridgedRequest
+from kvd.http.exchange import Answer, Request, Response
+from kvd.http.members import PREFIX as MEMBERS
+from kvd.http.members import Members
 from kvd.http.settings import HttpSettings
+from kvd.http.stats import Stats
+from kvd.http.status import Status
 from kvd.http.store import ClusterView, KeysStore, ServerStats
 from kvd.node.interfaces import Member
 
+_Handle: TypeAlias = Callable[["Control", Request], Response | Deferred[Response]]
+
+
+def _route(
+    app: Klein, *paths: str, methods: Sequence[str] = ()
+) -> Callable[[_Handle], _Handle]:
+    """
+    Route requests to a method that knows our values only.
+
+    :param methods: others get 405 with these, in this order; empty for all.
+    """
+
+    def decorate(handle: _Handle) -> _Handle:
+        @wraps(handle)
+        def routed(
+            self: Control, request: BridgedRequest, _rest: str = ""
+        ) -> bytes | Deferred[bytes]:
+            given = request.given
+            if methods and given.method not in methods:
+                return request.answer_with(answers.method_not_allowed(methods))
+            response = handle(self, given)
+            if isinstance(response, Deferred):
+                return response.addCallback(request.answer_with)
+            return request.answer_with(response)
+
+        for path in paths:
+            app.route(path)(routed)
+        return handle
+
+    return decorate
+
 
 class Control:
+    """The control plane of one member."""
+
+    _log = Logger()
+    _app = Klein()
+
     def __init__(
         self,
         *,
@@ -25,10 +74,67 @@ class Control:
         clock: IReactorTime,
         wall_time_ns: Callable[[], int],
     ) -> None:
-        self._all = (settings, member, store, cluster, stats, clock, wall_time_ns)
+        self._members = Members(
+            member=member, cluster=cluster, json_depth_max=settings.json_depth_max
+        )
+        self._stats = Stats(
+            name=settings.name,
+            member=member,
+            store=store,
+            stats=stats,
+            clock=clock,
+            wall_time_ns=wall_time_ns,
+        )
+        self._status = Status(member=member, cluster=cluster, clock=clock)
+        self._resource = self._app.resource()
 
     def takes_body(self, method: str, path: str) -> bool:
-        return not method and not path
+        """Whether the handler wants to see the request's body."""
+        return method in {"POST", "PUT"} and (
+            path == MEMBERS or path.startswith(f"{MEMBERS}/")
+        )
 
-    def answer(self, request: Request) -> Response:
-        return answers.NOT_FOUND if request.path else answers.EMPTY
+    def answer(self, request: Request) -> Deferred[Answer]:
+        """The handler of all these routes."""
+        bridged = BridgedRequest(request)
+        self._resource.render(bridged)
+        return bridged.answered
+
+    @_route(_app, "/version", methods=["GET"])
+    def _version(self, _request: Request) -> Response:
+        return self._status.version()
+
+    @_route(_app, "/health", methods=["GET"])
+    def _health(self, request: Request) -> Response | Deferred[Response]:
+        return self._status.health(request)
+
+    @_route(_app, "/v2/machines", methods=["GET", "HEAD"])
+    def _machines(self, _request: Request) -> Response:
+        return self._members.machines()
+
+    @_route(_app, MEMBERS, f"{MEMBERS}/", f"{MEMBERS}/<path:_rest>")
+    def _all_members(self, request: Request) -> Response:
+        return self._members.answer(request)
+
+    @_route(_app, "/v2/stats/self", methods=["GET"])
+    def _stats_self(self, _request: Request) -> Response:
+        return self._stats.myself()
+
+    @_route(_app, "/v2/stats/leader", methods=["GET"])
+    def _stats_leader(self, _request: Request) -> Response:
+        return self._stats.leader()
+
+    @_route(_app, "/v2/stats/store", methods=["GET"])
+    def _stats_store(self, _request: Request) -> Response:
+        return self._stats.store()
+
+    @_app.handle_errors  # type: ignore[misc]  # Klein types methods with no self
+    def _failed(self, request: IRequest, failure: Failure) -> bytes:
+        bridged = cast(BridgedRequest, request)
+        if isinstance(failure.value, HTTPException):
+            # Whatever werkzeug has against a path, to etcd it is not there.
+            return bridged.answer_with(answers.NOT_FOUND)
+        if not isinstance(failure.value, CancelledError):
+            path = bridged.given.path
+            self._log.failure("while answering {path}", failure, path=path)
+        return bridged.answer_with(answers.INTERNAL_ERROR)

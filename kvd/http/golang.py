@@ -96,6 +96,29 @@ def clean_path(path: bytes) -> bytes:
     return clean + b"/" if kept and path.endswith(b"/") else clean
 
 
+def duration(nanoseconds: int) -> str:
+    """As ``time.Duration`` prints it: ``1m5.489s``, ``12.3ms``, ``0s``."""
+    if nanoseconds == 0:
+        return "0s"
+    sign = "-" if nanoseconds < 0 else ""
+    left = abs(nanoseconds)
+    for unit, size in (("ns", 1), ("µs", 1_000), ("ms", 1_000_000)):
+        if left < size * 1000:
+            return f"{sign}{_decimal(left, size)}{unit}"
+    minutes, left = divmod(left, 60_000_000_000)
+    shown = f"{_decimal(left, 1_000_000_000)}s"
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{sign}{hours}h{minutes}m{shown}"
+    return f"{sign}{minutes}m{shown}" if minutes else f"{sign}{shown}"
+
+
+def _decimal(number: int, size: int) -> str:
+    whole, rest = divmod(number, size)
+    digits = f"{rest:0{len(str(size)) - 1}d}".rstrip("0") if rest else ""
+    return f"{whole}.{digits}" if digits else str(whole)
+
+
 def is_token(data: bytes) -> bool:
     """Whether it can be a method or a header's name."""
     return _TOKEN.fullmatch(data) is not None
