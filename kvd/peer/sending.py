@@ -229,7 +229,9 @@ class Dialler:
             endpoint = self._connect(url)
         except ValueError as problem:
             return fail(PeerError(f"{url}: {problem}"))
-        attempt = endpoint.connect(Factory.forProtocol(made)).addCallback(connected)
+        factory = Factory.forProtocol(made)
+        factory.noisy = False
+        attempt = endpoint.connect(factory).addCallback(connected)
         attempt.addTimeout(self._settings.connect_seconds, self._clock)
         attempt.addErrback(failed)
         result: Deferred[SendingConnection] = Deferred(cancel)
