@@ -17,7 +17,7 @@ from kvd.storage.data_dir import DataDir, Identity, StorageSettings, refused
 from kvd.storage.disk import Disk
 from kvd.storage.records import BadBytes, Mark, Save
 from kvd.storage.recovery import new_wal
-from kvd.storage.replay import Window
+from kvd.storage.segments import Window
 from kvd.storage.snapshots import (
     READ_BYTES_MAX,
     Draft,

@@ -11,7 +11,8 @@ from kvd.raft.messages import Configuration, Entry, HardState, SnapshotMeta
 from kvd.storage.data_dir import TEMPORARY, DataDir, Identity, StorageSettings
 from kvd.storage.disk import Disk
 from kvd.storage.records import SEGMENT_HEADER_BYTES, Mark, Save
-from kvd.storage.replay import Replay, list_segments, segment_name
+from kvd.storage.replay import Replay
+from kvd.storage.segments import list_segments, segment_name
 from kvd.storage.snapshots import SnapshotFile, SnapshotFolder, newest_good
 from kvd.storage.wal import Wal
 

@@ -16,12 +16,12 @@ from zlib import crc32
 
 import attrs
 
-from kvd.errors import StorageError, invariant
+from kvd.errors import invariant
 from kvd.raft.messages import Configuration, SnapshotMeta
 from kvd.storage.data_dir import TEMPORARY, Identity
 from kvd.storage.disk import AppendFile, Disk
 from kvd.storage.records import FORMAT_VERSION, BadBytes, check_magic
-from kvd.storage.replay import Window
+from kvd.storage.segments import Window
 
 SNAPSHOT_SUFFIX = ".snap"
 RECEIVED_SUFFIX = ".received"
@@ -335,7 +335,3 @@ def newest_good(
             continue
         good.insert(0, file)
     snapshots.files = good
-
-
-def missing(snapshots: SnapshotFolder) -> StorageError:
-    return StorageError("there is no snapshot yet", path=snapshots.folder)

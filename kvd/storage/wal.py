@@ -17,7 +17,8 @@ from kvd.storage.records import (
     encode_save,
     encode_segment_header,
 )
-from kvd.storage.replay import Replay, Segment, segment_name
+from kvd.storage.replay import Replay
+from kvd.storage.segments import Segment, segment_name
 
 
 class Wal:

@@ -270,8 +270,9 @@ class FakeWorker:
         return done
 
     def stop(self):
-        done = self.call(lambda: None)
         self.stopped = True
+        done = Deferred()
+        self.jobs.append((lambda: None, done))
         return done
 
     def run_one(self):

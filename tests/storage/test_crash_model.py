@@ -3,9 +3,8 @@
 import attrs
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
-from kvd.raft.messages import HardState
 
-from kvd.errors import StorageError
+from kvd.raft.messages import HardState
 from tests.storage.fakes import (
     IDENTITY,
     Machine,
@@ -20,7 +19,7 @@ from tests.storage.fakes import (
 class Model:
     """What must be there: the log as a list, whose first entry stands at base + 1."""
 
-    hard_state: HardState = HardState()
+    hard_state: HardState = attrs.Factory(HardState)
     base: int = 0
     base_term: int = 0
     terms: list = attrs.Factory(list)
@@ -32,7 +31,9 @@ class Model:
         return self.base + len(self.terms)
 
     def term_at(self, index):
-        return self.base_term if index == self.base else self.terms[index - self.base - 1]
+        return (
+            self.base_term if index == self.base else self.terms[index - self.base - 1]
+        )
 
     def copy(self):
         return attrs.evolve(

@@ -1,12 +1,13 @@
 """Which ends of a log may be cut, and which damage stops the member."""
 
 import struct
+from itertools import pairwise
 from zlib import crc32
 
 import pytest
 
 from kvd.errors import StorageError
-from kvd.storage import records, replay
+from kvd.storage import records, segments
 from kvd.storage.records import (
     RECORD_HEADER_BYTES,
     SEGMENT_HEADER_BYTES,
@@ -15,7 +16,7 @@ from kvd.storage.records import (
     decode_segment_header,
     encode_record,
 )
-from kvd.storage.replay import SegmentReader, find_record
+from kvd.storage.segments import SegmentReader, find_record
 from tests.storage.fakes import WAL, Machine, entries, entry, seeded, state
 
 SAVES = 4  # after the first, which has one entry, each has two
@@ -143,7 +144,7 @@ def test_torn_tail_taken_as_valid_is_noticed(monkeypatch):
 def check_mid_log_corruption():
     machine, path, starts = written()
     good = bytes(machine.bytes_of(path))
-    for start, end in zip(starts[:-2], starts[1:-1], strict=True):
+    for start, end in pairwise(starts[:-1]):
         for at in range(start, end):
             machine, _, _ = written()
             bad = bytearray(good)
@@ -157,7 +158,7 @@ def test_mid_log_corruption_refuses_to_start():
 
 
 def test_a_tail_rule_that_does_not_look_behind_the_bad_record_is_noticed(monkeypatch):
-    monkeypatch.setattr(replay, "find_record", lambda *_: -1)
+    monkeypatch.setattr(segments, "find_record", lambda *_: -1)
     with pytest.raises((AssertionError, pytest.fail.Exception)):
         check_mid_log_corruption()
 
@@ -277,7 +278,7 @@ def test_a_record_in_a_far_window_is_found():
             salt=salt, position=0, type_=RecordType.SAVE, previous=0, body=b""
         )
         machine.set_bytes(path, bytes(distance) + record + bytes(2_000_000))
-        window = replay.Window(machine.disk, path)
+        window = segments.Window(machine.disk, path)
         assert find_record(window, 0, salt) == distance
         assert find_record(window, distance + 1, salt) == -1
 
@@ -320,7 +321,7 @@ def test_records_without_a_salt_are_noticed(monkeypatch):
     def unsalted(data, salt):
         return whole(data, struct.unpack_from("<I", data)[0]) if len(data) > 3 else None
 
-    monkeypatch.setattr(replay, "decode_record_header", unsalted)
+    monkeypatch.setattr(segments, "decode_record_header", unsalted)
     with pytest.raises((AssertionError, StorageError)):
         check_stale_records()
 
@@ -336,7 +337,7 @@ def votes():
     (path,) = machine.segments()
     data = bytes(machine.bytes_of(path))
     starts = offsets(data)
-    pieces = [data[a:b] for a, b in zip(starts, starts[1:], strict=False)]
+    pieces = [data[a:b] for a, b in pairwise(starts)]
     return machine, path, data[:SEGMENT_HEADER_BYTES], pieces
 
 
@@ -395,7 +396,7 @@ def test_a_header_outside_the_checksum_is_noticed(monkeypatch):
             return None
         return records.RecordHeader(*fields[1:], crc32(data[:28]))
 
-    monkeypatch.setattr(replay, "decode_record_header", careless)
+    monkeypatch.setattr(segments, "decode_record_header", careless)
     with pytest.raises((AssertionError, pytest.fail.Exception)):
         check_header_is_covered()
 

@@ -1,0 +1,80 @@
+"""Who may use a data folder, and whose it is."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kvd.errors import StorageError
+from kvd.storage.data_dir import (
+    DataDir,
+    Identity,
+    StorageSettings,
+    decode_identity,
+    encode_identity,
+    refused,
+)
+from tests.storage.fakes import FakeDisk, Machine, entries, state
+
+IDS = st.integers(0, 2**64 - 1)
+
+
+def test_data_dir_lock():
+    machine = Machine().open()
+    with pytest.raises(StorageError) as caught:
+        Machine(machine.disk).open()
+    assert caught.value.path == "/data/lock"
+    assert "another kvd (process 4242) is using it" in str(caught.value)
+    # It did not disturb the first, which lets go when it ends.
+    machine.save(state(), entries(1, 1))
+    machine.close()
+    other = Machine(machine.disk).open()
+    assert len(other.recovered.entries) == 1
+
+
+def test_a_log_folder_of_its_own_is_locked_too():
+    machine = Machine(wal_folder="/log").open()
+    machine.save(state(), entries(1, 1))
+    assert machine.disk.list("/log") == [f"{0:016x}-{1:016x}.wal", "lock"]
+    machine.disk.inode("/log/lock").data.clear()
+    settings = StorageSettings(data_folder="/other", wal_folder="/log")
+    folders = DataDir(machine.disk, settings)
+    with pytest.raises(StorageError) as caught:
+        folders.open()
+    assert str(caught.value) == "/log/lock: another kvd is using it"
+    folders.release()
+    machine.reopen()
+    assert len(machine.recovered.entries) == 1
+
+
+def test_an_unfinished_identity_is_written_anew():
+    disk = FakeDisk()
+    folders = DataDir(disk, StorageSettings(data_folder="/data"))
+    assert folders.open() is None
+    disk.create(folders.identity_path + ".tmp")
+    folders.write_identity(Identity(3, 4))
+    folders.release()
+    assert folders.open() == Identity(3, 4)
+
+
+@given(member=IDS, cluster=IDS)
+def test_an_identity_comes_back(member, cluster):
+    identity = Identity(member_id=member, cluster_id=cluster)
+    assert decode_identity(encode_identity(identity)) == identity
+
+
+@given(data=st.binary(max_size=80), at=st.integers(0, 60), byte=st.integers(0, 255))
+def test_a_changed_identity_is_refused(data, at, byte):
+    with pytest.raises(ValueError):
+        decode_identity(data)
+    good = encode_identity(Identity(member_id=77, cluster_id=1 << 60))
+    bad = bytearray(good)
+    bad[at % len(bad)] = byte
+    if bad != good:
+        with pytest.raises(ValueError):
+            decode_identity(bytes(bad))
+
+
+def test_an_error_of_the_system_names_its_file():
+    assert str(refused(OSError(2, "No such file", "/x"))) == "/x: No such file"
+    assert str(refused(OSError("odd"), "/y")) == "/y: odd"
+    assert str(refused(OSError())) == "failed"
