@@ -22,7 +22,7 @@ from pathlib import Path
 
 from kvd.v2.commands import Command, Op, encode_command
 from kvd.v2.machine import V2
-from kvd.v2.tree import make_file
+from kvd.v2.tree import Directory, make_file
 
 KEYS_MAX = 5_000_000
 VALUE_BYTES = 32
@@ -166,8 +166,8 @@ def timed(name: str, work: Iterator[object]) -> None:
     print(f"  {name:38} {each * 1e6:7.2f} us")
 
 
-def compare(store: V2, keys: int) -> None:
-    """The store's tree beside a hash array mapped trie in C, same keys."""
+def compare(keys: int) -> None:
+    """The store's directories beside a hash array mapped trie in C, same keys."""
     try:
         import immutables
     except ImportError:
@@ -175,13 +175,16 @@ def compare(store: V2, keys: int) -> None:
         return
     names = [f"key-{number:07d}" for number in range(0, keys, 7)]
     node = make_file("v" * VALUE_BYTES, created=1, modified=1, expiration_ns=None)
-    directory = store._store.own_parent("/one/directory/x")[0]
+    directory = Directory(created=1, modified=1, expiration_ns=None, epoch=0)
+    for number in range(keys):
+        directory.put(f"key-{number:07d}", node)
+    collect("before the persistent map")
     before = resident_bytes()
     begin = time.thread_time()
     trie = immutables.Map({f"key-{number:07d}": node for number in range(keys)})
     print(f"immutables.Map: built in {time.thread_time() - begin:.2f} s")
     print(f"  memory {(resident_bytes() - before) / keys:.0f} bytes a key (no values)")
-    collect("with the map as well")
+    collect("with the persistent map as well")
 
     def set_all(trie: object) -> Iterator[object]:
         for name in names:
@@ -191,10 +194,10 @@ def compare(store: V2, keys: int) -> None:
     timed("get, buckets", (directory.get(name) for name in names))
     timed("get, immutables", (trie[name] for name in names))
     timed("put, buckets, present epoch", (directory.put(name, node) for name in names))
-    store.snapshot()
-    directory = store._store.own_parent("/one/directory/x")[0]
+    directory = directory.clone(1)
     timed(
-        "put, buckets, first after a snapshot", (directory.put(n, node) for n in names)
+        "put, buckets, first after a snapshot",
+        (directory.put(name, node) for name in names),
     )
     timed("put, immutables", set_all(trie))
 
@@ -223,7 +226,9 @@ def main() -> None:
         again.restore(version=section.version, chunks=section.chunks)
         print(f"equal     {again.digest() == store.digest()}")
     del copy, chunks
-    compare(store, keys)
+    del store
+    gc.unfreeze()
+    compare(keys)
 
 
 if __name__ == "__main__":
