@@ -12,6 +12,8 @@ from zope.interface import implementer
 
 _Function: TypeAlias = Callable[..., object]
 
+_LATE_SECONDS = 1e-6
+
 _PENDING, _CALLED, _CANCELLED = range(3)
 
 
@@ -212,7 +214,10 @@ class Process:
         *args: object,
         **kwargs: object,
     ) -> Timer:
-        return self.after(delay / self.machine.rate, callable, *args, **kwargs)
+        # Never early, as in a real reactor: a LoopingCall that is woken a rounding
+        # error too soon would run twice, or for ever.
+        seconds = delay / self.machine.rate + _LATE_SECONDS if delay else 0.0
+        return self.after(seconds, callable, *args, **kwargs)
 
     def getDelayedCalls(self) -> tuple[Timer, ...]:
         return tuple(

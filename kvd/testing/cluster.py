@@ -28,6 +28,7 @@ from kvd.testing.watching import Chronicle
 from kvd.v2.commands import Op, decode_command
 
 RESTART_SECONDS_MAX = 2.0
+STEPS_MAX = 500_000
 
 
 class SimulatedCluster(Host):
@@ -36,6 +37,8 @@ class SimulatedCluster(Host):
 
     :ivar problems: what went wrong, oldest first; the simulation ends at the first.
     :ivar counts: how often each thing happened, faults among them.
+    :ivar restarts: whether a member that stops comes back by itself.
+    :ivar steps: calls that the timeline has made.
     :ivar trace: filled when it is a list.
     """
 
@@ -61,6 +64,7 @@ class SimulatedCluster(Host):
         self.problems: list[BaseException] = []
         self.machines: dict[int, Machine] = {}
         self.restarts = True
+        self.steps = 0
         self._random = Random(f"{seed} restarts")
         if trace is not None:
             self.network.observer = self._trace_message
@@ -182,9 +186,7 @@ class SimulatedCluster(Host):
         self.counts[what] += 1
 
     def first_applied(self, entry: Entry, value: object) -> None:
-        if entry.kind is EntryKind.CHANGE:
-            return
-        if entry.kind is EntryKind.NORMAL and isinstance(value, tuple):
+        if entry.kind is EntryKind.NORMAL and type(value) is tuple:
             self._check_expiry(entry, value)
 
     def _check_expiry(self, entry: Entry, events: tuple[object, ...]) -> None:
@@ -218,6 +220,9 @@ class SimulatedCluster(Host):
         until = self.timeline.now + seconds
         step, problems = self.timeline.step, self.problems
         while condition():
+            self.steps += 1
+            if self.steps > STEPS_MAX:
+                raise Violated(f"no end after {STEPS_MAX} steps, at {self.timeline.now}")
             if not step(until):
                 self.timeline.now = until
                 return not condition()

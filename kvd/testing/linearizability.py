@@ -79,6 +79,7 @@ def linearizable(
     """
     todo = sorted(operations, key=lambda operation: operation.invoked)
     everything = sum(1 << i for i, op in enumerate(todo) if op.outcome is not None)
+    # Done operations as bits, the state after them, and the first not done.
     stack: list[tuple[int, Hashable, int]] = [(0, initial, 0)]
     tried: set[tuple[int, Hashable]] = set()
     while stack:

@@ -25,6 +25,7 @@ from kvd.node.settings import NodeSettings
 from kvd.raft.core import Raft
 from kvd.raft.messages import (
     ConfigChange,
+    Configuration,
     Entry,
     HardState,
     RaftConfig,
@@ -134,6 +135,7 @@ class Watched:
 
     def apply_change(self, entry: Entry, change: ConfigChange) -> Outcome:
         outcome = self._inner.apply_change(entry, change)
+        self._run.invariants.configured(entry.index, self._run.membership())
         self._applied(entry, outcome)
         return outcome
 
@@ -345,6 +347,14 @@ class Run:
         if member_id in self.cluster.removed:
             return "the member has been permanently removed from the cluster"
         return ""
+
+    def membership(self) -> Configuration:
+        """As the cluster machine has it; the core must agree."""
+        members = self.cluster.members()
+        return Configuration(
+            voters=frozenset(m.member_id for m in members if not m.learner),
+            learners=frozenset(m.member_id for m in members if m.learner),
+        )
 
     # -- in the middle --------------------------------------------------------
 

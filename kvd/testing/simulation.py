@@ -251,6 +251,9 @@ class Simulation:
             raise Violated("members differ although they applied the same")
         if len({run.cluster.members() for run in voices}) != 1:
             raise Violated("members differ in who is a member")
+        for run in voices:
+            if run.raft.status().configuration != run.membership():
+                raise Violated(f"core and cluster machine of {run.member_id} differ")
         for who, since, index in histories.answers:
             chronicle.check_answer(since, index, who=who)
         for one in histories.glances:
