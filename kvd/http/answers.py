@@ -15,9 +15,12 @@ PLAIN_TEXT = b"Content-Type: text/plain; charset=utf-8\r\n"
 JSON = b"Content-Type: application/json\r\n"
 
 NOT_FOUND = Response(404, _PLAIN, b"404 page not found\n")
+_CLOSE = b"Connection: close\r\n"
 EMPTY = Response(200, b"", b"")
-BAD_STAR = Response(400, b"", b"", last=True)
-INTERNAL_ERROR = Response(500, b"", b"", last=True)
+EMPTY_STAR = Response(200, b"Content-Length: 0\r\n", b"", framed=False, cors=False)
+BAD_STAR = Response(400, _CLOSE, b"", last=True)
+EXPECTATION_FAILED = Response(417, _CLOSE, b"", last=True, cors=False)
+INTERNAL_ERROR = Response(500, _CLOSE, b"", last=True)
 
 
 def plain_error(status: int, text: str, extra: bytes = b"") -> Response:
@@ -32,6 +35,11 @@ def method_not_allowed(allowed: Sequence[str]) -> Response:
         b"Allow: %b\r\n%b" % (",".join(allowed).encode("ascii"), _PLAIN),
         b"Method Not Allowed\n",
     )
+
+
+def sniffed_text(body: bytes) -> Response:
+    """Text whose type etcd leaves to Go to find out."""
+    return Response(200, b"", body, late=PLAIN_TEXT)
 
 
 def message(status: int, text: str, extra: bytes = b"") -> Response:
@@ -57,4 +65,4 @@ def misdirected(host: bytes) -> Response:
         421,
         f"This server does not answer for the host {shown!r}.\n"
         "Add the name to host-whitelist, or use HTTPS, which is exempt.",
-    )
+    )._replace(cors=False)

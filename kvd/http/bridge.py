@@ -58,7 +58,8 @@ class BridgedRequest(WebRequest):
         self.postpath = path.split(b"/")[1:]
         self.content = BytesIO(given.body)
         for name, value in given.block.fields:
-            self.requestHeaders.addRawHeader(name, value)
+            if name:  # Go lets nameless fields pass, and so do we
+                self.requestHeaders.addRawHeader(name, value)
 
     def getRequestHostname(self) -> bytes:
         """Routes do not depend on it, and werkzeug must not judge what was sent."""

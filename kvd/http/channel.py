@@ -14,6 +14,7 @@ from typing import cast
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import (
+    IHalfCloseableProtocol,
     INegotiated,
     IPushProducer,
     ITCPTransport,
@@ -80,7 +81,7 @@ class _Pipe(TypingProtocol):
     def resumeProducing(self) -> None: ...
 
 
-@implementer(IPushProducer)
+@implementer(IPushProducer, IHalfCloseableProtocol)
 class Connection(Protocol):
     """See the module; also the outlet of streams, and producer of its transport."""
 
@@ -98,6 +99,7 @@ class Connection(Protocol):
         self._closing = False  # nothing is read any more
         self._last = False  # the present answer is the last
         self._linger = False  # after the last answer, let the client finish talking
+        self._ended = False  # the client will send no more
         self._served = 0  # answers completed
         self._request: Request | None = None  # being answered
         self._waiting: Deferred[Answer] | None = None
@@ -138,6 +140,23 @@ class Connection(Protocol):
         if waiting is not None:
             waiting.cancel()
         self._site.gone(self)
+
+    def readConnectionLost(self) -> None:
+        """The client has said all that it will say; it may still listen."""
+        if self._closing:
+            self._pipe.loseConnection()
+            return
+        self._ended = True
+        if self._stream is not None:
+            # Nobody could tell a client that listens on from one that is gone, and
+            # a watch may take for ever: as etcd, end it.
+            self._last = True
+            self._stream.finish()
+        elif self._may_begin():
+            self._work()
+
+    def writeConnectionLost(self) -> None:
+        """We have said goodbye."""
 
     def pauseProducing(self) -> None:
         self.blocked = True
@@ -220,6 +239,9 @@ class Connection(Protocol):
         if self._request is not None or self.blocked or self._yielded:
             self._read_ahead()
             return
+        if self._ended:
+            self._finish_input()
+            return
         if intake.in_body:
             if intake.continue_due:
                 intake.continue_due = False
@@ -230,6 +252,18 @@ class Connection(Protocol):
         if self._paused:
             self._paused = False
             self._pipe.resumeProducing()
+
+    def _finish_input(self) -> None:
+        """Answer what is left of the input, which will not be completed, and close."""
+        try:
+            arrived = self._intake.end()
+        except Refusal as refusal:
+            self._refuse(refusal)
+            return
+        if arrived is None:
+            self._close()
+        else:
+            self._begin(*arrived)
 
     def _read_ahead(self) -> None:
         if not self._paused and self._intake.unread > _READ_AHEAD_MAX:
@@ -248,6 +282,9 @@ class Connection(Protocol):
         site = self._site
         if site.deadlines:
             site.arrived(self)
+        if self._intake.continue_due:
+            self._intake.continue_due = False
+            self._put(CONTINUE)
         try:
             answer = handler(request)
         except Exception:  # noqa: BLE001 -- our bug: logged, answered, the member lives
@@ -291,9 +328,11 @@ class Connection(Protocol):
     def _frame_unusual(self, request: Request, response: Response) -> bytes:
         framing = self._site.framing
         connection = b""
-        if response.last or (request.old and not framing.ends_itself(response)):
+        if request.old and not framing.ends_itself(response):
             self._last = True
-        if request.old and not self._last:
+        if response.last:
+            self._last = True
+        elif request.old and not self._last:
             connection = b"keep-alive"
         elif self._last and not request.old:
             connection = b"close"

@@ -85,7 +85,7 @@ class Control:
             clock=clock,
             wall_time_ns=wall_time_ns,
         )
-        self._status = Status(member=member, cluster=cluster, clock=clock)
+        self._status = Status(member=member, store=store, cluster=cluster, clock=clock)
         self._resource = self._app.resource()
 
     def takes_body(self, method: str, path: str) -> bool:
@@ -128,8 +128,8 @@ class Control:
     def _stats_store(self, _request: Request) -> Response:
         return self._stats.store()
 
-    @_app.handle_errors  # type: ignore[misc]  # Klein types methods with no self
-    def _failed(self, request: IRequest, failure: Failure) -> bytes:
+    @_app.handle_errors
+    def _failed(self, request: IRequest, failure: Failure) -> bytes:  # type: ignore[misc]  # Klein types functions only
         bridged = cast(BridgedRequest, request)
         if isinstance(failure.value, HTTPException):
             # Whatever werkzeug has against a path, to etcd it is not there.

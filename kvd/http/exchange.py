@@ -48,8 +48,10 @@ class Response(NamedTuple):
 
     :ivar headers: the application's own, each ``Name: value`` with its line end, in
         the order of their names; framing, date and CORS are the channel's.
-    :ivar framed: False where etcd gives no length and no body (a HEAD's redirect).
-    :ivar last: close the connection afterwards.
+    :ivar framed: False where etcd sends no length, or ``headers`` have it already.
+    :ivar last: close the connection afterwards; ``headers`` say so already.
+    :ivar late: headers that Go adds itself, behind the length.
+    :ivar cors: False where etcd answers before it looks at origins.
     """
 
     status: int
@@ -57,6 +59,8 @@ class Response(NamedTuple):
     body: bytes
     framed: bool = True
     last: bool = False
+    late: bytes = b""
+    cors: bool = True
 
 
 class Outlet(Protocol):

@@ -107,12 +107,20 @@ def _lines(block: bytes, count_max: int) -> list[tuple[bytes, bytes]]:
         return []
     if block.count(b"\n") >= count_max:
         raise Refusal(HEAD_TOO_LARGE)
-    fields = []
+    unfolded: list[bytes] = []
     for line in block.split(b"\n"):
-        name, colon, value = line.removesuffix(b"\r").partition(b":")
-        # A line that starts with a blank continues the one before. Nobody sends that
-        # any more, and proxies disagree about it (RFC 9112 5.2 allows to refuse it).
-        if not colon or name[:1] in {b" ", b"\t"}:
+        whole = line.removesuffix(b"\r")
+        if whole[:1] not in {b" ", b"\t"}:
+            unfolded.append(whole)
+        elif unfolded:
+            # It continues the line before; RFC 9112 5.2 wants a space between them.
+            unfolded[-1] = b"%b %b" % (unfolded[-1].rstrip(b" \t"), whole.strip(b" \t"))
+        else:
+            raise Refusal(BAD_REQUEST)
+    fields = []
+    for line in unfolded:
+        name, colon, value = line.partition(b":")
+        if not colon:
             raise Refusal(BAD_REQUEST)
         fields.append((name.lower(), value.strip(b" \t")))
     return fields
@@ -148,8 +156,7 @@ def _judge(fields: list[tuple[bytes, bytes]], *, old: bool) -> HeaderBlock:
         chunked=bool(codings),
         keep=b"close" not in tokens,
         keep_old=b"keep-alive" in tokens and b"close" not in tokens,
-        dubious=len(lengths) > 1
-        or bool(lengths and (codings or values.get(b"transfer-encoding"))),
+        dubious=bool(lengths and values.get(b"transfer-encoding")),
         awaits_continue=continues,
         expects_other=bool(expects and expects[0]) and not continues,
         host=hosts[0] if hosts else None,

@@ -64,9 +64,13 @@ class Framing:
         self._date = b""
         self._date_and_length = b""
         cors_any = _CORS.format(origin="*") if self._any_origin else ""
-        self._starts = {
-            status: f"HTTP/1.1 {status} {reason}\r\n{cors_any}".encode("ascii")
+        self._bare_starts = {
+            status: f"HTTP/1.1 {status} {reason}\r\n".encode("ascii")
             for status, reason in _REASONS.items()
+        }
+        self._starts = {
+            status: start + cors_any.encode("ascii")
+            for status, start in self._bare_starts.items()
         }
 
     @staticmethod
@@ -78,7 +82,12 @@ class Framing:
         """For HTTP/1.1 and a connection that stays open, not for HEAD."""
         body = response.body
         size = len(body)
-        if size > _LENGTH_MAX or (origin and not self._any_origin):
+        if (
+            size > _LENGTH_MAX
+            or response.late
+            or not response.cors
+            or (origin and not self._any_origin)
+        ):
             return self.frame(
                 response, origin=origin, old=False, bodiless=False, connection=b""
             )
@@ -113,24 +122,36 @@ class Framing:
             if not old and not bodiless:
                 framing = b"Transfer-Encoding: chunked\r\n"
                 body = chunk(body) + LAST_CHUNK
-        elif response.framed or not bodiless:
+        elif response.framed:
             framing = b"Content-Length: %d\r\n" % len(body)
         return b"".join(
             (
-                self.head(response.status, response.headers, origin=origin, old=old),
+                self.head(
+                    response.status,
+                    response.headers,
+                    origin=origin if response.cors else None,
+                    old=old,
+                ),
                 framing,
+                response.late,
                 b"Connection: %b\r\n" % connection if connection else b"",
                 b"\r\n",
                 b"" if bodiless else body,
             )
         )
 
-    def head(self, status: int, headers: bytes, *, origin: bytes, old: bool) -> bytes:
-        """Status line and headers up to the date, without the empty line."""
+    def head(
+        self, status: int, headers: bytes, *, origin: bytes | None, old: bool
+    ) -> bytes:
+        """
+        Status line and headers up to the date, without the empty line.
+
+        :param origin: of the request, empty when it has none; None: no CORS headers.
+        """
         second = self._wall_time_ns() // _SECOND_NS
         if second != self._second:
             self._tick(second)
-        start = self._starts[status]
+        start = (self._bare_starts if origin is None else self._starts)[status]
         if old:
             start = start.replace(b"HTTP/1.1", b"HTTP/1.0", 1)
         return b"".join((start, self._cors_for(origin), headers, self._date))
@@ -148,9 +169,9 @@ class Framing:
             )
         )
 
-    def _cors_for(self, origin: bytes) -> bytes:
+    def _cors_for(self, origin: bytes | None) -> bytes:
         """Where only some origins may: these are told so, others nothing."""
-        if self._any_origin or origin not in self._origins:
+        if self._any_origin or origin is None or origin not in self._origins:
             return b""
         return _CORS.format(origin=origin.decode("utf-8")).encode("utf-8")
 

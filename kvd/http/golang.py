@@ -11,7 +11,8 @@ _HEX_PAIRS = {
 }
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _SPACE = b" \t\n\v\f\r"
-_TSPECIALS = frozenset(b'()<>@,;:\\"/[]?=')
+# A backslash quotes only what would mean something without it.
+_QUOTED = re.compile(rb'"(?:\\[()<>@,;:\\"/\[\]?=]|[^"\r\n])*?"')
 _PATH_AS_IS = frozenset(
     b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.~$&+,/:;=@"
 )
@@ -146,7 +147,7 @@ def _media_type(value: bytes) -> tuple[bytes, str]:
     base, _, _ = value.partition(b";")
     kind = base.strip(_SPACE).lower()
     _check_kind(kind)
-    seen: dict[bytes, bytes] = {}
+    seen: set[bytes] = set()
     rest = value[len(base) :].lstrip(_SPACE)
     while rest:
         parameter = _parameter(rest)
@@ -154,9 +155,10 @@ def _media_type(value: bytes) -> tuple[bytes, str]:
             if rest.strip(_SPACE) == b";":
                 break
             return kind, "mime: invalid media parameter"
-        name, content, rest = parameter
-        if seen.setdefault(name, content) != content:
+        name, rest = parameter
+        if name in seen:
             raise MediaTypeError("mime: duplicate parameter name")
+        seen.add(name)
         rest = rest.lstrip(_SPACE)
     return kind, ""
 
@@ -182,8 +184,8 @@ def _leading_token(data: bytes) -> tuple[bytes, bytes]:
     return data[:end], data[end:]
 
 
-def _parameter(data: bytes) -> tuple[bytes, bytes, bytes] | None:
-    """One ``; name=value`` and what follows it, or None."""
+def _parameter(data: bytes) -> tuple[bytes, bytes] | None:
+    """The name of one ``; name=value`` and what follows it, or None."""
     if not data.startswith(b";"):
         return None
     name, rest = _leading_token(data[1:].lstrip(_SPACE))
@@ -193,24 +195,6 @@ def _parameter(data: bytes) -> tuple[bytes, bytes, bytes] | None:
     rest = rest[1:].lstrip(_SPACE)
     if not rest.startswith(b'"'):
         value, rest = _leading_token(rest)
-        return (name.lower(), value, rest) if value else None
-    quoted = _quoted(rest)
-    return None if quoted is None else (name.lower(), *quoted)
-
-
-def _quoted(data: bytes) -> tuple[bytes, bytes] | None:
-    """The content of the quoted string that ``data`` starts with, and the rest."""
-    out = bytearray()
-    at = 1
-    while at < len(data):
-        byte = data[at]
-        if byte == 0x22:
-            return bytes(out), data[at + 1 :]
-        if byte == 0x5C and at + 1 < len(data) and data[at + 1] in _TSPECIALS:
-            at += 1
-            byte = data[at]
-        elif byte in b"\r\n":
-            return None
-        out.append(byte)
-        at += 1
-    return None
+        return (name.lower(), rest) if value else None
+    end = _QUOTED.match(rest)
+    return (name.lower(), rest[end.end() :]) if end else None

@@ -13,9 +13,11 @@ from __future__ import annotations
 import re
 from typing import NamedTuple, Protocol
 
+from kvd.http.answers import EXPECTATION_FAILED
 from kvd.http.bodies import TOO_LARGE, ChunkedBody
 from kvd.http.exchange import Handler, Request, Response
 from kvd.http.fields import (
+    BAD_REQUEST,
     HEAD_TOO_LARGE,
     HeaderBlock,
     HeaderBlocks,
@@ -55,12 +57,13 @@ class Arrived(NamedTuple):
 class _Body:
     """The body of a request that has not come completely."""
 
-    __slots__ = ("chunked", "data", "handler", "left", "limit", "request")
+    __slots__ = ("chunked", "data", "handler", "left", "limit", "request", "wanted")
 
     def __init__(self, request: Request, handler: Handler, limit: int) -> None:
         self.request = request
         self.handler = handler
-        self.limit = limit
+        self.wanted = limit > 0
+        self.limit = limit or _UNWANTED_BODY_MAX
         self.left = request.block.length
         self.data = bytearray()
         self.chunked = ChunkedBody() if request.block.chunked else None
@@ -197,40 +200,58 @@ class Intake:
             # The usual case: all of it came with the head.
             request.body = bytes(self._have[at : at + length])
             self._read_to(at + length)
+            self.continue_due = fields.awaits_continue and not old
             return Arrived(handler, request, False)
         if length > (limit or _UNWANTED_BODY_MAX):
-            request.form_problem = TOO_LARGE
+            if limit:
+                request.form_problem = TOO_LARGE
             return Arrived(handler, request, True)
         if fields.awaits_continue and not old:
             if not limit:
                 return Arrived(handler, request, True)
             self.continue_due = True
-        self._body = _Body(request, handler, limit or _UNWANTED_BODY_MAX)
+        self._body = _Body(request, handler, limit)
         return self._read_body(self._body)
 
     def _read_body(self, body: _Body) -> Arrived | None:
         have = bytes(self._have[self._at :]) if self._at else bytes(self._have)
         self._have = b""
         self._at = 0
-        request = body.request
         chunked = body.chunked
         if chunked is not None:
             self._have = chunked.feed(have, limit=body.limit)
-            request.form_problem = chunked.problem
             if not chunked.complete and not chunked.problem:
                 return None
-            request.body = bytes(chunked.data)
-        else:
-            body.data += have[: body.left]
-            self._have = have[body.left :]
-            body.left -= len(have) - len(self._have)
-            if body.left:
-                return None
-            request.body = bytes(body.data)
+            return self._complete(body, bytes(chunked.data), chunked.problem)
+        body.data += have[: body.left]
+        self._have = have[body.left :]
+        body.left -= len(have) - len(self._have)
+        return None if body.left else self._complete(body, bytes(body.data), "")
+
+    def _complete(self, body: _Body, content: bytes, problem: str) -> Arrived:
         self._body = None
-        return Arrived(body.handler, request, bool(request.form_problem))
+        request = body.request
+        if body.wanted:
+            request.body = content
+            request.form_problem = problem
+        return Arrived(body.handler, request, bool(problem))
+
+    def end(self) -> Arrived | None:
+        """
+        No more bytes will come, and :meth:`next` has nothing to give.
+
+        :raises Refusal: a head is incomplete.
+        """
+        if self._body is not None:
+            cut_off = self._complete(self._body, b"", "unexpected EOF")
+            return cut_off._replace(last=False)
+        if self.unread:
+            if self._first and b"\n" not in self._have:
+                raise NotHttpError
+            raise Refusal(BAD_REQUEST)
+        return None
 
 
 def _expectation_failed(_request: Request) -> Response:
     """For an ``Expect`` that is not ``100-continue``."""
-    return Response(417, b"", b"")
+    return EXPECTATION_FAILED

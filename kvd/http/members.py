@@ -50,7 +50,7 @@ class Members:
         urls = sorted(
             url for member in self._cluster.members() for url in member.client_urls
         )
-        return Response(200, answers.PLAIN_TEXT, encode(", ".join(urls)))
+        return answers.sniffed_text(encode(", ".join(urls)))
 
     def _get(self, rest: str) -> Response:
         if rest in {"", "/"}:

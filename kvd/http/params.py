@@ -21,6 +21,9 @@ REFRESH_VALUE = 211
 REFRESH_TTL_REQUIRED = 212
 
 
+_SEMICOLON = "invalid semicolon separator in query"
+
+
 class KeyParams(NamedTuple):
     """
     What V2-SPEC 3.3 lets through.
@@ -96,7 +99,7 @@ def add_fields(fields: dict[str, str], text: str) -> str:
     plain = "%" not in text and "+" not in text
     for piece in text.split("&"):
         if ";" in piece:
-            problem = problem or "invalid semicolon separator in query"
+            problem = _SEMICOLON  # told before any other, as Go does
             continue
         if not piece:
             continue

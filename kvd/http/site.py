@@ -191,7 +191,7 @@ class ClientSite(Factory):
             if _host_name(host or b"") not in self._hosts:
                 return path, _misdirected, 0
         if line.method == "OPTIONS":
-            return path, _empty, 0
+            return path, _empty_star if path == "*" else _empty, 0
         if not line.clean and line.method != CONNECT:
             if path == "*":
                 return path, _bad_star, 0
@@ -217,6 +217,10 @@ def _host_name(host: bytes) -> bytes:
 
 def _empty(_request: Request) -> Response:
     return answers.EMPTY
+
+
+def _empty_star(_request: Request) -> Response:
+    return answers.EMPTY_STAR
 
 
 def _bad_star(_request: Request) -> Response:

@@ -12,7 +12,7 @@ from kvd.http import answers
 from kvd.http.exchange import Request, Response
 from kvd.http.params import add_fields
 from kvd.http.render import encode, quoted
-from kvd.http.store import ClusterView
+from kvd.http.store import ClusterView, KeysStore
 from kvd.node.interfaces import Member
 
 # What clients that look at versions take us for.
@@ -25,9 +25,15 @@ class Status:
     """Whether this member can serve, and as what."""
 
     def __init__(
-        self, *, member: Member, cluster: ClusterView, clock: IReactorTime
+        self,
+        *,
+        member: Member,
+        store: KeysStore,
+        cluster: ClusterView,
+        clock: IReactorTime,
     ) -> None:
         self._member = member
+        self._store = store
         self._cluster = cluster
         self._clock = clock
 
@@ -53,12 +59,12 @@ class Status:
         return (
             self._member.read_index()
             .addTimeout(_HEALTH_SECONDS, self._clock)
-            .addCallbacks(_healthy, _not_read)
+            .addCallbacks(self._healthy, _not_read)
         )
 
-
-def _healthy(_index: int) -> Response:
-    return Response(200, answers.PLAIN_TEXT, b'{"health":"true"}')
+    def _healthy(self, _index: int) -> Response:
+        self._store.stats.count_get(ok=True)  # as etcd, which gets a key
+        return answers.sniffed_text(b'{"health":"true"}')
 
 
 def _unhealthy() -> Response:
