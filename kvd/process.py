@@ -20,12 +20,28 @@ from typing import Any, Final, Protocol
 
 from twisted.internet.error import ReactorNotRunning
 from twisted.internet.task import LoopingCall
-from twisted.logger import Logger
+from twisted.logger import (
+    FilteringLogObserver,
+    Logger,
+    LogLevel,
+    LogLevelFilterPredicate,
+    LogPublisher,
+    globalLogPublisher,
+)
 
 _SWITCH_SECONDS: Final = 0.0005
 _GC_YOUNG: Final = 50_000  # net new containers between two looks at the youngest
 _GC_MIDDLE: Final = 20
 _GC_OLD: Final = 100
+
+_LEVELS: Final = {
+    "debug": LogLevel.debug,
+    "info": LogLevel.info,
+    "warn": LogLevel.warn,
+    "error": LogLevel.error,
+    "panic": LogLevel.critical,
+    "fatal": LogLevel.critical,
+}
 
 Reactor = Any  # Twisted's real reactors provide many interfaces, no one names all
 
@@ -66,11 +82,14 @@ class Embedded:
 class OwnProcess:
     """The whole process is this member's, as under ``twistd kvd``."""
 
-    def __init__(self, reactor: Reactor) -> None:
+    def __init__(self, reactor: Reactor, *, log_level: str = "info") -> None:
+        """:param log_level: etcd's word for the least severe lines to be written."""
         self._reactor = reactor
+        self._log_level = _LEVELS[log_level]
         self._status = 0
 
     def prepare(self) -> None:
+        write_from(self._log_level, globalLogPublisher)
         use_monotonic_clock(self._reactor, time.monotonic)
         self._reactor.callWhenRunning(self._take_signals)
         atexit.register(self._leave)
@@ -115,6 +134,21 @@ class OwnProcess:
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(self._status)
+
+
+def write_from(
+    level: Any, publisher: LogPublisher
+) -> None:  # Any: constantly has no types
+    """
+    Let the observers that there are see nothing less severe.
+
+    twistd has begun to log when a service starts, and offers no way to filter what its
+    observer is given; so that takes a place in front of it.
+    """
+    predicate = LogLevelFilterPredicate(defaultLogLevel=level)
+    for observer in list(publisher._observers):  # noqa: SLF001 -- no public way
+        publisher.removeObserver(observer)
+        publisher.addObserver(FilteringLogObserver(observer, [predicate]))
 
 
 def use_monotonic_clock(reactor: Reactor, monotonic: Callable[[], float]) -> None:

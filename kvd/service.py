@@ -235,7 +235,11 @@ class KvdService(MultiService):
             for line in failure.value.problems:
                 self._log.critical("cannot start: {line}", line=line)
         elif isinstance(failure.value, StorageError):
-            self._log.critical("cannot start: {error}", error=failure.value)
+            self._log.critical(
+                "cannot start: data-dir {folder}: {error}",
+                folder=self.config.data_dir,
+                error=failure.value,
+            )
         else:
             self._log.failure("cannot start", failure)
         self._end(1)

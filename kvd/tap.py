@@ -156,7 +156,7 @@ def makeService(options: Options) -> IService:
     return KvdService(
         reactor=reactor,
         config=loaded.config,
-        process=OwnProcess(reactor),
+        process=OwnProcess(reactor, log_level=loaded.config.log_level),
         warnings=loaded.warnings,
         source=loaded.file,
     )

@@ -12,9 +12,16 @@ import pytest
 from twisted.internet.error import ReactorNotRunning
 from twisted.internet.selectreactor import SelectReactor
 from twisted.internet.task import Clock
-from twisted.logger import globalLogPublisher
+from twisted.logger import Logger, LogLevel, LogPublisher, globalLogPublisher
 
-from kvd.process import Embedded, OwnProcess, StallWatchdog, use_monotonic_clock
+from kvd.process import (
+    _LEVELS,
+    Embedded,
+    OwnProcess,
+    StallWatchdog,
+    use_monotonic_clock,
+    write_from,
+)
 
 
 class Hand:
@@ -102,6 +109,26 @@ def test_loop_stall_watchdog():
     assert clock.getDelayedCalls() == []
 
 
+@pytest.mark.parametrize(
+    ("level", "written"),
+    [
+        ("debug", ["debug", "info", "warn", "error", "critical"]),
+        ("info", ["info", "warn", "error", "critical"]),
+        ("warn", ["warn", "error", "critical"]),
+        ("error", ["error", "critical"]),
+        ("fatal", ["critical"]),
+        ("panic", ["critical"]),
+    ],
+)
+def test_the_log_begins_at_its_level(level, written):
+    seen = []
+    publisher = LogPublisher(lambda event: seen.append(event["log_level"].name))
+    write_from(_LEVELS[level], publisher)
+    for each in LogLevel.iterconstants():
+        Logger(observer=publisher).emit(each, "line")
+    assert sorted(seen) == sorted(written)
+
+
 class FakeReactor:
     """What OwnProcess asks of a reactor."""
 
@@ -132,11 +159,16 @@ class FakeReactor:
 def restored():
     """What a process changes for itself is the tests' again afterwards."""
     switch, thresholds = sys.getswitchinterval(), gc.get_threshold()
+    observers = list(globalLogPublisher._observers)
     handlers = {n: signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)}
     yield
     sys.setswitchinterval(switch)
     gc.set_threshold(*thresholds)
     gc.unfreeze()
+    for observer in set(globalLogPublisher._observers) - set(observers):
+        globalLogPublisher.removeObserver(observer)
+    for observer in observers:
+        globalLogPublisher.addObserver(observer)
     for number, handler in handlers.items():
         signal.signal(number, handler)
 

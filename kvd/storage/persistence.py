@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from kvd.errors import InvariantViolated, KvdError, StorageError, invariant
+from kvd.node.interfaces import SnapshotReader
 from kvd.raft.messages import Entry, HardState, SnapshotMeta
 from kvd.storage.data_dir import DataDir, Identity, StorageSettings, refused
 from kvd.storage.disk import Disk
@@ -74,7 +75,7 @@ class Storage:
     def receive_snapshot(self, meta: SnapshotMeta) -> Writer:
         return Writer(self, meta, own=False)
 
-    def open_snapshot(self) -> Deferred[Reader]:
+    def open_snapshot(self) -> Deferred[SnapshotReader]:
         return Deferred.fromCoroutine(self._open_snapshot())
 
     def compact(self, index: int) -> Deferred[None]:
@@ -209,7 +210,7 @@ class Storage:
             pass
         await self.purge()
 
-    async def _open_snapshot(self) -> Reader:
+    async def _open_snapshot(self) -> SnapshotReader:
         file = await self.run(self._pin_newest)
         if file is None:
             raise StorageError("there is no snapshot", path=self._data.snap_folder)
