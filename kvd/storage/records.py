@@ -15,7 +15,7 @@ from zlib import crc32
 
 import attrs
 
-from kvd.errors import KvdError, invariant
+from kvd.errors import InvariantViolated, KvdError, invariant
 from kvd.raft.messages import Entry, EntryKind, HardState
 
 FORMAT_VERSION = 1
@@ -30,8 +30,8 @@ SEGMENT_HEADER_BYTES = _SEGMENT.size + _CRC.size
 
 # salt 4, position 8, length of the body 4, type 1, zeros 3, previous 4, CRC of the
 # body 4; then the CRC of all that, 4, which is what the next record calls "previous"
-_RECORD = Struct("<IQIB3xII")
-_RECORD_ZEROS = slice(17, 20)
+_RECORD = Struct("<IQIB3sII")
+_ZEROS = bytes(3)
 RECORD_HEADER_BYTES = _RECORD.size + _CRC.size
 BODY_BYTES_MAX = (1 << 32) - 1
 
@@ -186,7 +186,7 @@ def encode_record(
 ) -> tuple[bytes, int]:
     """The bytes of a record, and its CRC, which the next one names."""
     invariant(len(body) <= BODY_BYTES_MAX, "a log record is below 4 GiB")
-    head = _RECORD.pack(salt, position, len(body), type_, previous, crc32(body))
+    head = _RECORD.pack(salt, position, len(body), type_, _ZEROS, previous, crc32(body))
     crc = crc32(head)
     return b"".join((head, _CRC.pack(crc), body)), crc
 
@@ -196,11 +196,13 @@ def decode_record_header(data: bytes, salt: int) -> RecordHeader | None:
     if len(data) != RECORD_HEADER_BYTES:
         return None
     crc = crc32(data[: _RECORD.size])
-    found, position, length, type_, previous, body_crc = _RECORD.unpack_from(data)
+    found, position, length, type_, zeros, previous, body_crc = _RECORD.unpack_from(
+        data
+    )
     if (
         crc != _CRC.unpack_from(data, _RECORD.size)[0]
         or found != salt
-        or any(data[_RECORD_ZEROS])
+        or zeros != _ZEROS
     ):
         return None
     return RecordHeader(position, length, type_, previous, body_crc, crc)
@@ -229,7 +231,8 @@ def encode_save(save: Save) -> bytes:
     parts.append(_ENTRIES.pack(first, len(entries)))
     pack = _ENTRY.pack
     for expected, (index, term, kind, data) in enumerate(entries, first):
-        invariant(index == expected, "entries do not follow each other")
+        if index != expected:  # written out: this is the hot path
+            raise InvariantViolated("entries do not follow each other")
         parts.append(pack(term, kind, len(data)))
     parts.extend([entry.data for entry in entries])
     return b"".join(parts)

@@ -117,19 +117,25 @@ def recover(
 
 
 def _check_fresh(disk: Disk, data: DataDir, snapshots: SnapshotFolder) -> None:
-    """No identity: nothing may be here but an attempt that was cut short."""
-    snapshots.clean()
-    _remove_temporary(disk, data.wal_folder)
+    """
+    No identity: nothing may be here but an attempt that was cut short.
+
+    Nothing is removed before it is certain that this is not somebody else's.
+    """
+    begun = segment_name(0, 1)
     for name in snapshots.names():
         path = f"{data.snap_folder}/{name}"
         raise StorageError("a snapshot, but no identity beside it", path=path)
     for name in disk.list(data.wal_folder):
         path = f"{data.wal_folder}/{name}"
-        if name == segment_name(0, 1) and disk.size(path) == SEGMENT_HEADER_BYTES:
+        empty = name == begun and disk.size(path) == SEGMENT_HEADER_BYTES
+        if not empty and name not in {"lock", begun + TEMPORARY}:
+            raise StorageError("a log, but no identity beside it", path=path)
+    for name in (begun, begun + TEMPORARY):
+        path = f"{data.wal_folder}/{name}"
+        if disk.exists(path):
             disk.remove(path)
             disk.sync_folder(data.wal_folder)
-        elif name != "lock":
-            raise StorageError("a log, but no identity beside it", path=path)
 
 
 def _remove_temporary(disk: Disk, folder: str) -> None:

@@ -94,8 +94,10 @@ class Window:
 
     def take(self, offset: int, size: int) -> bytes:
         """``size`` bytes, fewer at the end of the file."""
-        size = max(0, min(size, self.size - offset))
         at = offset - self._start
+        if at >= 0 and at + size <= len(self._data):
+            return self._data[at : at + size]
+        size = max(0, min(size, self.size - offset))
         if at < 0 or at + size > len(self._data):
             wanted = max(size, min(_WINDOW_BYTES, self.size - offset))
             self._data = self._read(offset, wanted)
@@ -179,18 +181,17 @@ class SegmentReader:
         while self.end < size:
             offset = self.end
             header = self._next_header(offset)
-            if header is None or not self._body_is_whole(offset, header):
+            body = None if header is None else self._whole_body(offset, header)
+            if header is None or body is None:
                 self._judge_tail(offset, header, last=last)
                 return
-            body_at = offset + RECORD_HEADER_BYTES
-            self.end = body_at + header.length
+            self.end = offset + RECORD_HEADER_BYTES + header.length
             self.chain = header.crc
             if header.type == RecordType.SEAL:
                 self.sealed = True
                 if self.end != size:
                     raise self.window.damaged("data after the segment's end", self.end)
             elif header.type == RecordType.SAVE:
-                body = self.window.take(body_at, header.length)
                 try:
                     yield offset, decode_save(body)
                 except BadBytes as error:
@@ -217,9 +218,10 @@ class SegmentReader:
             )
         return header
 
-    def _body_is_whole(self, offset: int, header: RecordHeader) -> bool:
+    def _whole_body(self, offset: int, header: RecordHeader) -> bytes | None:
         body = self.window.take(offset + RECORD_HEADER_BYTES, header.length)
-        return len(body) == header.length and crc32(body) == header.body_crc
+        whole = len(body) == header.length and crc32(body) == header.body_crc
+        return body if whole else None
 
     def _judge_tail(
         self, offset: int, header: RecordHeader | None, *, last: bool

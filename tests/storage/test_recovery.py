@@ -561,6 +561,11 @@ def test_a_log_or_a_snapshot_without_an_identity_is_refused():
     assert refused(machine).path == snap(2)
     machine.disk.remove(snap(2))
     assert refused(machine).path == machine.segments()[0]
+    machine.disk.remove(machine.segments()[0])
+    # Another program's, which has names of its own for what is temporary.
+    machine.disk.create(f"{WAL}/0.tmp")
+    assert refused(machine).path == f"{WAL}/0.tmp"
+    assert machine.disk.exists(f"{WAL}/0.tmp")
 
 
 # -- S20 ----------------------------------------------------------------------------

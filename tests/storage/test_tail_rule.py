@@ -133,7 +133,10 @@ def test_sectors_of_the_last_record_that_never_arrived_are_a_torn_write(fill):
 
 
 def test_torn_tail_taken_as_valid_is_noticed(monkeypatch):
-    monkeypatch.setattr(SegmentReader, "_body_is_whole", lambda *_: True)
+    def any_body(self, offset, header):
+        return self.window.take(offset + RECORD_HEADER_BYTES, header.length)
+
+    monkeypatch.setattr(SegmentReader, "_whole_body", any_body)
     with pytest.raises((AssertionError, StorageError)):
         check_torn_tail()
 
@@ -261,8 +264,8 @@ def test_zero_and_garbage_tail():
 def test_a_length_that_is_believed_beyond_the_file_is_noticed(monkeypatch):
     monkeypatch.setattr(
         SegmentReader,
-        "_body_is_whole",
-        lambda self, at, header: len(self.window.take(at + 32, header.length)) > 0,
+        "_whole_body",
+        lambda self, at, header: self.window.take(at + 32, header.length) or None,
     )
     with pytest.raises((AssertionError, StorageError)):
         check_zero_and_garbage_tail()
@@ -394,7 +397,7 @@ def test_a_header_outside_the_checksum_is_noticed(monkeypatch):
         fields = records._RECORD.unpack_from(data)
         if fields[0] != salt:
             return None
-        return records.RecordHeader(*fields[1:], crc32(data[:28]))
+        return records.RecordHeader(*fields[1:4], *fields[5:], crc32(data[:28]))
 
     monkeypatch.setattr(segments, "decode_record_header", careless)
     with pytest.raises((AssertionError, pytest.fail.Exception)):
