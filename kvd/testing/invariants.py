@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from kvd.raft.messages import (
     Configuration,
@@ -155,11 +155,12 @@ class DurableLog:
 class _Seen:
     """What was last seen of one run of a member."""
 
-    __slots__ = ("commit", "leads", "term")
+    __slots__ = ("commit", "compacted", "leads", "term")
 
     def __init__(self) -> None:
         self.term = -1
         self.commit = 0
+        self.compacted = 0
         self.leads = False
 
 
@@ -214,44 +215,71 @@ class Invariants:
     def started(self, member_id: int) -> None:
         self._seen[member_id] = _Seen()
 
-    def turned(self, member_id: int, *, term: int, role: Role, commit: int) -> None:
+    def turned(
+        self,
+        member_id: int,
+        *,
+        term: int,
+        role: Role,
+        commit: int,
+        term_at: Callable[[int], int],
+    ) -> None:
+        """
+        :param term_at: of an entry in the core's log; not positive where there is none,
+            or only a snapshot.
+        """
         seen = self._seen[member_id]
         if term != seen.term:
             if term < seen.term:
                 raise Violated(f"{member_id} went back from term {seen.term} to {term}")
             seen.term = term
             seen.leads = False
+        if commit != seen.commit:
+            self._commits(member_id, seen.commit, commit, term, term_at)
+            seen.commit = commit
         if role is Role.LEADER and not seen.leads:
             seen.leads = True
-            self._leads(member_id, term)
-        if commit != seen.commit:
-            self._commits(member_id, seen.commit, commit, term)
-            seen.commit = commit
+            self._leads(member_id, term, term_at)
 
-    def _leads(self, member_id: int, term: int) -> None:
+    def _leads(self, member_id: int, term: int, term_at: Callable[[int], int]) -> None:
         other = self.leaders.setdefault(term, member_id)
         if other != member_id:
             raise Violated(
                 f"election safety: {other} and {member_id} both lead term {term}"
             )
-        log = self.logs[member_id]
         for index, in_term in reversed(self._commit_moments):
             if in_term < term:
                 must = self._committed.get(index, 0)
-                if index > log.base and log.volatile_term(index) != must:
+                mine = term_at(index)
+                if mine != must and index > self._compacted(member_id, term_at):
                     raise Violated(
                         f"leader completeness: {member_id} leads term {term} without "
                         f"entry {index} of term {must}, committed in term {in_term}"
                     )
                 break
 
-    def _commits(self, member_id: int, before: int, commit: int, term: int) -> None:
+    def _compacted(self, member_id: int, term_at: Callable[[int], int]) -> int:
+        """The last index of which the core has no entry because a snapshot has it."""
+        seen = self._seen[member_id]
+        while seen.commit and term_at(seen.compacted + 1) <= 0:
+            if seen.compacted >= seen.commit:
+                break
+            seen.compacted += 1
+        return seen.compacted
+
+    def _commits(
+        self,
+        member_id: int,
+        before: int,
+        commit: int,
+        term: int,
+        term_at: Callable[[int], int],
+    ) -> None:
         if commit < before:
             raise Violated(f"{member_id} took its commit back: {before} to {commit}")
-        log = self.logs[member_id]
-        for index in range(max(before, log.base) + 1, commit + 1):
-            mine = log.volatile_term(index)
-            if mine and self._committed.setdefault(index, mine) != mine:
+        for index in range(before + 1, commit + 1):
+            mine = term_at(index)
+            if mine > 0 and self._committed.setdefault(index, mine) != mine:
                 raise Violated(
                     f"{member_id} commits entry {index} of term {mine}, others "
                     f"committed that of term {self._committed[index]}"

@@ -219,6 +219,7 @@ class Run:
     cluster: ClusterMachine
     persistence: Persistence
     events: TransportEvents
+    heard: Callable[[int], None]
 
     def __init__(
         self,
@@ -314,6 +315,9 @@ class Run:
         self.host.assembled(self)
         self.cluster = parts.cluster()
         applier = Watched(parts.applier([self.v2], self.cluster), self, 0)
+        transport = SimulatedTransport(self._network, self.member_id, self.process)
+        transport.owner = self
+        self.heard = transport.heard
         self.node = parts.node(
             settings=NodeSettings(
                 member_id=self.member_id,
@@ -333,7 +337,7 @@ class Run:
             applier=applier,
             cluster=self.cluster,
             persistence=self._recorded,
-            transport=SimulatedTransport(self._network, self.member_id, self.process),
+            transport=transport,
             clock=self.process,
             wall_time_ns=machine.clock.wall_time_ns,
             sequence_start=machine.clock.wall_time_ns(),
@@ -362,7 +366,11 @@ class Run:
         if self.ready and self.process.alive:
             raft = self.raft
             self.invariants.turned(
-                self.member_id, term=raft.term, role=raft.role, commit=raft.commit
+                self.member_id,
+                term=raft.term,
+                role=raft.role,
+                commit=raft.commit,
+                term_at=raft._state.log.term,  # noqa: SLF001 -- nobody else may look
             )
 
     # -- the end --------------------------------------------------------------

@@ -56,6 +56,10 @@ class Endpoint(Protocol):
     persistence: Persistence
     events: TransportEvents
 
+    def heard(self, member_id: int) -> None:
+        """A message of this member is about to be received."""
+        ...
+
     def refuses(self, member_id: int) -> str:
         """Why messages of this member are not taken, or empty."""
         ...
@@ -135,7 +139,17 @@ class Network:
 
 
 class SimulatedTransport:
-    """Provides :class:`kvd.node.interfaces.Transport` for one run of a member."""
+    """
+    Provides :class:`kvd.node.interfaces.Transport` for one run of a member.
+
+    It can reach the peers that it was told of, and whoever has spoken to it: a member
+    that joins knows nobody, and one that lags may not know its leader yet (etcd's
+    transport calls those remotes).
+
+    :ivar owner: whom to tell; set before the process takes another turn.
+    """
+
+    owner: Endpoint
 
     def __init__(self, network: Network, member_id: int, process: Process) -> None:
         self._network = network
@@ -143,6 +157,7 @@ class SimulatedTransport:
         self.process = process
         self._peers: frozenset[int] = frozenset()
         self._told: set[int] = set()
+        self._heard: set[int] = set()
 
     def set_peers(self, peer_urls: dict[int, tuple[str, ...]]) -> None:
         self._peers = frozenset(peer_urls) - {self._member_id}
@@ -159,7 +174,7 @@ class SimulatedTransport:
 
     def send(self, messages: Sequence[Message]) -> None:
         for message in messages:
-            if message.to not in self._peers:
+            if message.to not in self._peers and message.to not in self._heard:
                 continue
             if type(message) is InstallSnapshot:
                 self._network.stream(self, message)
@@ -193,12 +208,17 @@ class SimulatedTransport:
         refusal = target.refuses(message.sender)
         if refusal:
             if not network.link(message.to, message.sender).cut:
-                self.process.run(self.events().removed, refusal)
+                self.process.run(self._tell_removed, refusal)
             return
         network.counts.delivered += 1
         if network.observer is not None:
             network.observer(message)
+        target.heard(message.sender)
         target.process.run(target.events.received, message)
+
+    def heard(self, member_id: int) -> None:
+        """Somebody has reached this process."""
+        self._heard.add(member_id)
 
     def _unreachable(self, member_id: int) -> None:
         """Tell the member in a later turn, once for many messages."""
@@ -208,10 +228,10 @@ class SimulatedTransport:
 
     def _tell_unreachable(self, member_id: int) -> None:
         self._told.discard(member_id)
-        self.events().unreachable(member_id)
+        self.owner.events.unreachable(member_id)
 
-    def events(self) -> TransportEvents:
-        return self._network.endpoints[self._member_id].events
+    def _tell_removed(self, reason: str) -> None:
+        self.owner.events.removed(reason)
 
 
 def encode_and_decode(message: Message) -> Message:

@@ -57,7 +57,7 @@ class Stream:
         sender.process.run(self._tell, ok)
 
     def _tell(self, ok: bool) -> None:
-        self._transport.events().snapshot_sent(self._message.to, ok=ok)
+        self._transport.owner.events.snapshot_sent(self._message.to, ok=ok)
 
     def _failed(self, failure: Failure) -> None:
         failure.trap(KvdError)  # type: ignore[no-untyped-call]  # Twisted has no types here
@@ -75,7 +75,7 @@ class Stream:
         if target is None or target.refuses(message.sender) or self._broken():
             self.end(ok=False)
             return
-        sender = self._network.endpoints[message.sender]
+        sender = self._transport.owner
         reader = self._reader = await sender.persistence.open_snapshot()
         if self._broken():
             return
@@ -96,6 +96,7 @@ class Stream:
         final = InstallSnapshot(
             to=message.to, sender=message.sender, term=message.term, meta=meta
         )
+        target.heard(message.sender)
         target.process.run(target.events.received, final)
         await self._hop(there=False)
         self.end(ok=True)

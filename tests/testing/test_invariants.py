@@ -34,7 +34,10 @@ def save(invariants, member_id, entries=(), hard_state=None, snapshot=None):
 
 
 def turn(invariants, member_id, term, commit=0, role=Role.FOLLOWER):
-    invariants.turned(member_id, term=term, role=role, commit=commit)
+    log = invariants.logs[member_id]
+    invariants.turned(
+        member_id, term=term, role=role, commit=commit, term_at=log.volatile_term
+    )
 
 
 def test_two_leaders_of_one_term_are_found(invariants):

@@ -63,10 +63,14 @@ class End:
         self.process = Process(network.timeline, machine, crashed=lambda: None)
         self.persistence = self.events = self
         self.transport = SimulatedTransport(network, member_id, self.process)
+        self.transport.owner = self
         network.endpoints[member_id] = self
 
     def refuses(self, member_id):
         return self.refusal
+
+    def heard(self, member_id):
+        self.transport.heard(member_id)
 
     def open_snapshot(self):
         if self.reader is None:
@@ -154,6 +158,19 @@ def test_messages_to_nobody_and_to_strangers_are_dropped(world):
     world.timeline.run(1)
     assert world.one.said == [("unreachable", 2)]
     assert world.network.counts.cut == 1
+
+
+def test_whoever_has_spoken_can_be_answered(world):
+    stranger = End(world.network, 3)
+    stranger.transport.set_peers({})
+    stranger.transport.send([Heartbeat(1, 3, 1, 0, 1)])
+    world.one.transport.set_peers({3: ()})
+    world.one.transport.send([beat(2, to=3)])
+    world.timeline.run(1)
+    assert world.one.said == []
+    stranger.transport.send([Heartbeat(1, 3, 1, 0, 3)])
+    world.timeline.run(2)
+    assert world.one.said == [Heartbeat(1, 3, 1, 0, 3)]
 
 
 def test_a_message_to_an_earlier_life_dies_with_it(world):
