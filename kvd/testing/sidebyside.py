@@ -267,9 +267,6 @@ class Side:
             return self._open(words[0][:-1], step.partition(" ")[2])
         if words[0].endswith("<"):
             return self._next(words[0][:-1], words[1] if len(words) > 1 else "event")
-        if words[0] == "pause":
-            time.sleep(float(words[1]))
-            return Seen("paused")
         if words[1] == "gone":
             if words[0] == "until":
                 return self._until_gone(words[2])
@@ -457,6 +454,9 @@ class Pair:
         """Run the steps on both; each difference as it is found."""
         for number, step in enumerate(steps, start=1):
             ready = placed(step, prefix, base)
+            if isinstance(ready, str) and ready.startswith("pause "):
+                time.sleep(float(ready.split()[1]))  # once for both
+                continue
             difference = differs(*(side.step(ready) for side in self.sides))
             if difference:
                 yield f"step {number}, {ready}:\n{difference}"

@@ -102,6 +102,25 @@ SHOWN = [
 
 ENDS = [
     row(
+        "an event of the past shows the ttl of its time, a get that of now",
+        "PUT $/a value=1&ttl=100",
+        "PUT $/d dir=true&ttl=100",
+        "PUT $/a?prevExist=true value=2&ttl=200",
+        "DELETE $/a",
+        "PUT $/b value=1&ttl=100",
+        "w> GET $/b?wait=true",
+        "pause 3.5",
+        "GET $?wait=true&recursive=true&waitIndex=@1",
+        "GET $?wait=true&recursive=true&waitIndex=@2",
+        "GET $?wait=true&recursive=true&waitIndex=@3",
+        "GET $?wait=true&recursive=true&waitIndex=@4",
+        "GET $/b",
+        "GET $/b?quorum=true",
+        "PUT $/b value=2",
+        "w<",
+        "DELETE $/d?dir=true",
+    ),
+    row(
         "a ttl of zero is shown without one and ends at once",
         "PUT $/a value=1&ttl=0",
         "until gone $/a",
