@@ -13,7 +13,7 @@ from kvd.storage.data_dir import (
     encode_identity,
     refused,
 )
-from tests.storage.fakes import FakeDisk, Machine, entries, state
+from tests.storage.fakes import IDENTITY, FakeDisk, Machine, entries, state
 
 IDS = st.integers(0, 2**64 - 1)
 
@@ -60,6 +60,12 @@ def test_an_unfinished_identity_is_written_anew():
 def test_an_identity_comes_back(member, cluster):
     identity = Identity(member_id=member, cluster_id=cluster)
     assert decode_identity(encode_identity(identity)) == identity
+
+
+def test_these_bytes_are_the_format():
+    assert encode_identity(IDENTITY) == (
+        b"kvd 1\nmember 8e9e05c52164694d\ncluster cdf818194e3a8c32\ncrc32 68d1cc45\n"
+    )
 
 
 @given(data=st.binary(max_size=80), at=st.integers(0, 60), byte=st.integers(0, 255))
