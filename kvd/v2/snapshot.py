@@ -258,14 +258,17 @@ def _read_tree(source: _Source, epoch: int) -> tuple[Directory, list[tuple[int, 
     if name or not flags & _DIR:
         raise StorageError("v2 snapshot does not begin with the root")
     root = directory = _directory(body, epoch)
-    above: list[tuple[Directory, str, int]] = []  # with children left to read
+    # Directories on the way down: with the children left to read, and all they have.
+    above: list[tuple[Directory, str, int, int]] = []
     path = ""
-    left = _DIRECTORY.unpack(body)[3]
+    left = count = _DIRECTORY.unpack(body)[3]
     while True:
         while not left:
+            if len(directory) != count:
+                raise StorageError("v2 snapshot repeats a node")
             if not above:
                 return root, expiries
-            directory, path, left = above.pop()
+            directory, path, left, count = above.pop()
         left -= 1
         flags, name, body = source.node()
         if not name or "/" in name or len(body) < FILE_BYTES_MIN:
@@ -275,8 +278,9 @@ def _read_tree(source: _Source, epoch: int) -> tuple[Directory, list[tuple[int, 
         if flags & _DIR:
             below = _directory(body, epoch)
             directory.put(name, below)
-            above.append((directory, path, left))
-            directory, path, left = below, f"{path}/{name}", _DIRECTORY.unpack(body)[3]
+            above.append((directory, path, left, count))
+            directory, path = below, f"{path}/{name}"
+            left = count = _DIRECTORY.unpack(body)[3]
         else:
             directory.put(name, body)
 

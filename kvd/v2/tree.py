@@ -24,7 +24,7 @@ from collections.abc import Iterator
 from typing import TypeAlias
 from zlib import crc32
 
-from kvd.errors import invariant
+from kvd.errors import InvariantViolated
 from kvd.v2.text import text_bytes
 
 # created:8 modified:8 expiration:8 value, big-endian; expiration 0 is "permanent"
@@ -154,8 +154,7 @@ class Directory:
     def _large(self) -> _Table:
         table = self.table
         if table is None:
-            invariant(False, "a directory has a dict or a table of buckets")
-            raise AssertionError
+            raise InvariantViolated("a directory has a dict or a table of buckets")
         return table
 
 

@@ -96,13 +96,9 @@ class WatcherHub:
             return
         key = event.node.key
         hidden_at = key.rfind("/_")
-        if hidden_at < 0:
-            self._tell_recursive("/", event)
-        at = key.find("/", 1)
-        while at > 0:
-            if at in self._lengths and hidden_at < at:
-                self._tell_recursive(key[:at], event)
-            at = key.find("/", at + 1)
+        for at in self._above(key):
+            if hidden_at < at:
+                self._tell_recursive(key[:at] or "/", event)
         self._tell_all(key, event)
 
     def notify_removal(self, event: Event, existed: Callable[[str], bool]) -> None:
@@ -129,16 +125,13 @@ class WatcherHub:
             if event is None or event.refresh:
                 continue
             key = event.node.key
-            self._tell_recursive("/", event)
-            at = key.find("/", 1)
-            while at > 0:
-                self._tell_recursive(key[:at], event)
-                at = key.find("/", at + 1)
-            self._tell_all(key, event)
+            for at in self._above(key):
+                self._tell_recursive(key[:at] or "/", event)
             if removes_directory(event):
-                for path in list(self._below(key)):
-                    if path != key:
-                        self._tell_all(path, event)
+                for path in list(self._below(key)):  # its own is the first of them
+                    self._tell_all(path, event)
+            else:
+                self._tell_all(key, event)
 
     def drop_before(self, index: int) -> None:
         """Drop those who wait for an index below this one: they have missed events."""
@@ -158,6 +151,15 @@ class WatcherHub:
                 if event is None or not watcher.stream:
                     watcher.callback = None
                 callback(event)
+
+    def _above(self, key: str) -> Iterator[int]:
+        """Lengths of the ancestors that may be watched, the root's is 0."""
+        yield 0
+        at = key.find("/", 1)
+        while at > 0:
+            if at in self._lengths:
+                yield at
+            at = key.find("/", at + 1)
 
     def _below(self, prefix: str) -> Iterator[str]:
         for path in self._paths.from_(prefix):

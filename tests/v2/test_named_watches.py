@@ -384,7 +384,10 @@ def test_a_change_looks_at_few_of_10k_watchers(subject, monkeypatch):
     monkeypatch.setattr(
         watchers.WatcherHub,
         "_tell",
-        lambda hub, watcher, event: (looked.append(watcher), right(hub, watcher, event)),
+        lambda hub, watcher, event: (
+            looked.append(watcher),
+            right(hub, watcher, event),
+        ),
     )
     subject.set("/w/77/x")
     subject.set("/other")

@@ -16,7 +16,16 @@ def refused(value: object) -> tuple[int, str, int]:
     return value.code, value.cause, value.index
 
 
-def node(key, value, modified, created, *, dir=False, expiration=None, nodes=None):
+def node(
+    key,
+    value,
+    modified,
+    created,
+    *,
+    dir=False,  # noqa: A002 -- the field's name
+    expiration=None,
+    nodes=None,
+):
     return NodeView(key, value, dir, expiration, nodes, modified, created)
 
 
@@ -321,7 +330,9 @@ def test_the_counters_have_etcds_oddities(subject):
         before.update(zip(stats.__slots__, stats.values(), strict=True))
         work()
         after = dict(zip(stats.__slots__, stats.values(), strict=True))
-        return {name: n - before[name] for name, n in after.items() if n != before[name]}
+        return {
+            name: n - before[name] for name, n in after.items() if n != before[name]
+        }
 
     def refused_get():
         with pytest.raises(RequestError):

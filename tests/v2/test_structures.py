@@ -1,0 +1,321 @@
+"""The sorted set, the tree's directories, and the bytes of a snapshot."""
+
+from __future__ import annotations
+
+from collections import Counter
+from zlib import crc32
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kvd.errors import InvariantViolated, StorageError
+from kvd.v2 import ordered, tree
+from kvd.v2.machine import V2
+from kvd.v2.ordered import OrderedSet
+from kvd.v2.tree import Directory, make_file
+
+from .conftest import NOW, Subject, restore
+
+numbers = st.integers(min_value=0, max_value=40)
+
+
+@given(st.lists(numbers, unique=True), st.lists(st.tuples(st.booleans(), numbers)))
+@settings(max_examples=150, deadline=None)
+def test_an_ordered_set_is_a_sorted_set(initial, steps):
+    run_max = ordered._RUN_MAX
+    ordered._RUN_MAX = 4
+    try:
+        subject, model = OrderedSet(initial), set(initial)
+        for adding, number in steps:
+            if adding:
+                subject.add(number)
+                model.add(number)
+            else:
+                subject.discard(number)
+                model.discard(number)
+            assert len(subject) == len(model)
+            assert subject.first() == (min(model) if model else None)
+            assert all(len(run) <= 4 for run in subject._runs)
+        for least in range(42):
+            expected = sorted(n for n in model if n >= least)
+            assert list(subject.from_(least)) == expected
+    finally:
+        ordered._RUN_MAX = run_max
+
+
+def directory(epoch: int = 0) -> Directory:
+    return Directory(created=1, modified=1, expiration_ns=None, epoch=epoch)
+
+
+def file(value: str = "v") -> bytes:
+    return make_file(value, created=1, modified=1, expiration_ns=None)
+
+
+def everything(d: Directory) -> dict[str, object]:
+    return {name: node for part in d.parts() for name, node in part.items()}
+
+
+def test_a_large_directory_has_no_large_dict():
+    d = directory()
+    names = [f"name-{n}" for n in range(10_000)]
+    for name in names:
+        d.put(name, file(name))
+    assert len(d) == 10_000
+    assert max(len(part) for part in d.parts()) <= tree.BUCKET_MAX
+    assert all(d.get(name) == file(name) for name in names)
+    assert d.get("other") is None
+    assert set(everything(d)) == set(names)
+    for name in names[:9_900]:
+        d.remove(name)
+    assert len(d) == 100
+    assert d.table is None  # small again
+    assert set(everything(d)) == set(names[9_900:])
+
+
+def test_a_clone_shares_until_it_is_written():
+    old = directory()
+    for n in range(5_000):
+        old.put(f"{n}", file())
+    new = old.clone(1)
+    new.put("7", file("changed"))
+    new.put("7", file("again"))
+    new.put("new", file())
+    new.remove("8")
+    assert old.get("7") == file()
+    assert old.get("8") == file()
+    assert old.get("new") is None
+    assert (len(old), len(new)) == (5_000, 5_000)
+    assert new.get("7") == file("again")
+    before, after = ({id(part): part for part in d.parts()} for d in (old, new))
+    assert len(before.keys() - after.keys()) <= 3  # only what was touched is copied
+
+
+def test_names_chosen_to_share_bits_make_one_dict_grow_and_no_more():
+    """A client that looks for collisions gets a bucket, not an endless table."""
+    d = directory()
+    same: Counter[int] = Counter()
+    names = []
+    bits = (1 << tree.DEPTH_MAX) - 1
+    bounds = tree.BUCKET_MAX
+    tree.BUCKET_MAX = 3
+    try:
+        for n in range(400_000):
+            if crc32(f"{n}".encode()) & bits == 5:
+                names.append(f"{n}")
+                same[5] += 1
+        assert same[5] > 5
+        for name in names:
+            d.put(name, file(name))
+        assert len(d.table.slots) == 1 << tree.DEPTH_MAX
+        assert all(d.get(name) == file(name) for name in names)
+        assert set(everything(d)) == set(names)
+        assert len(d) == len(names)
+    finally:
+        tree.BUCKET_MAX = bounds
+
+
+def test_room_made_beforehand_holds_the_same():
+    for children in (10, 1_025, 100_000):
+        d = directory()
+        d.expect(children)
+        for n in range(2_000):
+            d.put(f"{n}", file())
+        assert len(d) == 2_000
+        assert len(everything(d)) == 2_000
+
+
+def test_an_empty_directory_is_still_something():
+    assert directory()
+    assert len(directory()) == 0
+
+
+def test_a_directory_without_children_of_either_kind_is_noticed():
+    d = directory()
+    d.items = None
+    with pytest.raises(InvariantViolated):
+        d.get("x")
+    assert d.clone(1).items == {}
+
+
+# -- snapshots --
+
+
+def filled() -> Subject:
+    subject = Subject()
+    subject.set("/a/b", "1", expiration_ns=NOW + 5)
+    subject.set("/empty", dir=True, expiration_ns=NOW + 6)
+    subject.set("/_hidden/_dir", dir=True)
+    subject.set("/_hidden/bytes", "\udcff\0é")
+    subject.set("/gone", "1")
+    subject.delete("/gone")
+    subject.update("/a/b", "2", refresh=True, expiration_ns=NOW + 7)
+    for number in range(2_000):
+        subject.set(f"/many/{number}", "x")
+    return subject
+
+
+def chunks_of(v2: V2) -> list[bytes]:
+    return list(v2.snapshot().chunks)
+
+
+def test_a_restored_store_is_equal_and_stays_equal():
+    subject = filled()
+    again = subject.restarted()
+    assert again.v2.digest() == subject.v2.digest()
+    assert again.v2.stats.replicated() == subject.v2.stats.replicated()
+    for one in (subject, again):
+        assert [event.node.key for event in one.sync(NOW + 7)] == ["/empty", "/a/b"]
+        one.post("/many", "y")
+    assert again.v2.digest() == subject.v2.digest()
+    assert again.keys() == subject.keys()
+
+
+def test_internal_places_survive():
+    from kvd.state import InternalWrite
+
+    subject = Subject()
+    subject.v2.internal_writes([InternalWrite("create", "/0/x", "")] * 3)
+    subject.set("/k", "1")
+    again = subject.restarted()
+    assert again.v2.digest() == subject.v2.digest()
+    assert again.watch("/k", since=1).steps() == [("set", "/k", 4)]
+
+
+def test_a_snapshot_shows_its_moment_whatever_is_written_meanwhile():
+    subject = filled()
+    digest = subject.v2.digest()
+    section = subject.v2.snapshot()
+    chunks = []
+    for turn, chunk in enumerate(section.chunks):
+        chunks.append(chunk)
+        for number in range(0, 2_000, 7):
+            subject.set(f"/many/{number}", f"{turn}")
+        subject.set(f"/many/new-{turn}", "1")
+        subject.delete(f"/many/{turn + 1}")
+        if turn == 1:
+            subject.delete("/_hidden", recursive=True)
+    again = V2()
+    again.restore(version=section.version, chunks=chunks)
+    assert again.digest() == digest
+    assert subject.v2.digest() != digest
+
+
+def test_chunks_are_small_and_bounded_in_nodes():
+    subject = filled()
+    subject.set("/big", "x" * 1_000_000)
+    for chunk in chunks_of(subject.v2):
+        assert len(chunk) <= 32 << 10
+        assert chunk.count(b"many") <= 300
+
+
+@given(st.integers(1, 50), st.integers(0, 10_000))
+@settings(max_examples=25, deadline=None)
+def test_chunk_borders_do_not_matter(size, offset):
+    subject = Subject()
+    subject.set("/a/b", "value" * 10, expiration_ns=NOW)
+    subject.set("/a/b", "other", refresh=True)
+    data = b"".join(chunks_of(subject.v2))
+    cut = offset % len(data)
+    parts = [data[:cut]]
+    parts += [data[at : at + size] for at in range(cut, len(data), size)]
+    again = V2()
+    restore(again, subject.v2, parts)
+    assert again.digest() == subject.v2.digest()
+
+
+def test_a_truncated_snapshot_is_refused_at_every_length():
+    subject = Subject()
+    subject.set("/a/b", "1", expiration_ns=NOW)
+    subject.delete("/a", recursive=True)
+    subject.set("/a/b", "1", expiration_ns=NOW)
+    data = b"".join(chunks_of(subject.v2))
+    again = V2()
+    untouched = again.digest()
+    for size in range(len(data)):
+        with pytest.raises(StorageError):
+            restore(again, subject.v2, [data[:size]])
+    with pytest.raises(StorageError):
+        restore(again, subject.v2, [data, b"more"])
+    assert again.digest() == untouched
+
+
+@given(st.data())
+@settings(max_examples=300, deadline=None)
+def test_a_garbled_snapshot_is_refused_or_read_but_nothing_else(data):
+    subject = Subject()
+    subject.set("/a/b", "1", expiration_ns=NOW)
+    subject.delete("/a", recursive=True)
+    subject.set("/a/c", "1")
+    good = bytearray(b"".join(chunks_of(subject.v2)))
+    at = data.draw(st.integers(0, len(good) - 1))
+    good[at] = data.draw(st.integers(0, 255))
+    again = V2()
+    try:
+        restore(again, subject.v2, [bytes(good)])
+    except StorageError:
+        assert again.index == 0
+
+
+def test_nodes_that_cannot_be_are_refused():
+    subject = Subject()
+    subject.set("/ab", "1")
+    data = b"".join(chunks_of(subject.v2))
+    for old, new in ((b"ab", b"a/"), (b"\x00\x00\x00\x02\x00\x00\x00\x19ab", b"")):
+        at = data.rindex(old)
+        bad = data[:at] + new + data[at + len(old) :]
+        with pytest.raises(StorageError):
+            restore(V2(), subject.v2, [bad])
+
+
+def test_a_repeated_child_is_refused():
+    subject = Subject()
+    subject.set("/ab", "1")
+    subject.set("/ac", "1")
+    data = b"".join(chunks_of(subject.v2))
+    history, found, tree_ = data.rpartition(b"/ac")
+    twice = history + found + tree_.replace(b"ab", b"ac")
+    assert twice != data
+    with pytest.raises(StorageError, match="repeats"):
+        restore(V2(), subject.v2, [twice])
+
+
+def test_an_unknown_action_in_the_history_is_refused():
+    subject = Subject()
+    subject.set("/k", "1")
+    data = bytearray(b"".join(chunks_of(subject.v2)))
+    at = data.index(b"/k") - 9 - 10  # the place's action, before its first node
+    assert data[at] == 0
+    data[at] = 7
+    with pytest.raises(StorageError, match="action"):
+        restore(V2(), subject.v2, [bytes(data)])
+
+
+def test_an_unknown_version_is_refused():
+    with pytest.raises(StorageError):
+        V2().restore(version=2, chunks=[])
+
+
+def test_a_deep_path_needs_no_recursion():
+    subject = Subject()
+    path = "/d" * 3_000
+    subject.set(path, "1")
+    deep = subject.get("/", recursive=True).node
+    for _ in range(3_000):
+        (deep,) = deep.nodes
+    assert deep.value == "1"
+    again = subject.restarted()
+    assert again.v2.digest() == subject.v2.digest()
+    seen = subject.watch(path, stream=True)
+    subject.set(path[:-2] + "/t", expiration_ns=NOW)
+    event = subject.delete("/d", recursive=True)
+    assert list(seen) == [event]
+    assert subject.v2.due(time_ns=NOW) == ()
+
+
+def test_a_snapshot_that_does_not_begin_with_the_root_is_refused():
+    data = bytearray(b"".join(chunks_of(V2())))
+    root_at = data.index(b"\x01\0\0\0\0\0\0\0\x1c")
+    data[root_at] = 4  # a file
+    with pytest.raises(StorageError, match="root"):
+        restore(V2(), V2(), [bytes(data)])
