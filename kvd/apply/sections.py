@@ -100,9 +100,10 @@ class SectionReader:
             if kind != _BEGIN_KIND:
                 break
             count += 1
-            if len(payload) < _BEGIN.size or not payload.isascii():
+            name_bytes = payload[_BEGIN.size :]
+            if not name_bytes or not name_bytes.isascii():
                 raise StorageError("snapshot section without a name")
-            name = payload[_BEGIN.size :].decode("ascii")
+            name = name_bytes.decode("ascii")
             chunks = self._section(name)
             yield StoredSection(name, _BEGIN.unpack_from(payload)[0], chunks)
             for _ in chunks:

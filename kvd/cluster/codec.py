@@ -18,7 +18,6 @@ from kvd.cluster.members import MemberRecord
 from kvd.errors import RequestError
 
 _UNDECODABLE = 300
-_ID_MAX = (1 << 64) - 1
 
 
 def record_as_json(record: MemberRecord) -> dict[str, object]:
@@ -40,16 +39,22 @@ def record_from_json(shown: object) -> MemberRecord:
             "peerURLs": list(peer_urls),
             "clientURLs": list(client_urls),
             "learner": bool(learner),
-        } if all(isinstance(url, str) for url in [*peer_urls, *client_urls]):
-            try:
-                number = int(member_id, 16)
-            except ValueError:
-                number = 0
-            if 0 < number <= _ID_MAX:
-                return MemberRecord(
-                    number, name, tuple(peer_urls), tuple(client_urls), learner
-                )
+        } if _is_id(member_id) and all(
+            isinstance(url, str) for url in [*peer_urls, *client_urls]
+        ):
+            return MemberRecord(
+                int(member_id, 16), name, tuple(peer_urls), tuple(client_urls), learner
+            )
     raise RequestError(_UNDECODABLE, "undecodable member")
+
+
+def _is_id(text: str) -> bool:
+    """Whether it is 1 to 2^64-1, as ``%x`` prints it."""
+    return (
+        0 < len(text) <= 16
+        and all(letter in "0123456789abcdef" for letter in text)
+        and text[0] != "0"
+    )
 
 
 def dump(shown: object) -> bytes:
