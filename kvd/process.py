@@ -43,6 +43,7 @@ _LEVELS: Final = {
     "fatal": LogLevel.critical,
 }
 
+_Level = Any  # constantly, from where log levels are, has no types
 Reactor = Any  # Twisted's real reactors provide many interfaces, no one names all
 
 
@@ -136,9 +137,7 @@ class OwnProcess:
             os._exit(self._status)
 
 
-def write_from(
-    level: Any, publisher: LogPublisher
-) -> None:  # Any: constantly has no types
+def write_from(level: _Level, publisher: LogPublisher) -> None:
     """
     Let the observers that there are see nothing less severe.
 

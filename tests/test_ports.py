@@ -1,0 +1,127 @@
+"""TCP by URL."""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+from twisted.internet.defer import succeed
+from twisted.internet.endpoints import (
+    HostnameEndpoint,
+    TCP4ClientEndpoint,
+    TCP6ClientEndpoint,
+)
+from twisted.internet.error import CannotListenError
+from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.testing import MemoryReactorClock
+
+from kvd.ports import Ports, endpoint
+
+
+class Port:
+    def __init__(self, factory):
+        self.factory = factory
+        self.reading = True
+
+    def stopReading(self):
+        self.reading = False
+
+    def startReading(self):
+        self.reading = True
+
+    def stopListening(self):
+        self.factory.doStop()
+        return succeed(None)
+
+    def getHost(self):
+        return type("Address", (), {"host": "127.0.0.1", "port": 4711})
+
+
+class Reactor(MemoryReactorClock):
+    def __init__(self):
+        super().__init__()
+        self.asked = []
+        self.opened = []
+
+    def listenTCP(self, port, factory, backlog=50, interface=""):
+        self.asked.append((interface, port))
+        if port == 1:
+            raise CannotListenError(interface, port, OSError(errno.EACCES, "no"))
+        if port == 2:
+            raise CannotListenError(interface, port, "strange")
+        factory.doStart()
+        self.opened.append(Port(factory))
+        return self.opened[-1]
+
+
+def test_nothing_is_accepted_before_there_is_somebody_to_answer():
+    reactor = Reactor()
+    ports = Ports(reactor, "option", ("http://localhost:5", "http://[::1]:6"))
+    assert ports.open() == []
+    assert reactor.asked == [("127.0.0.1", 5), ("::1", 6)]
+    assert [port.reading for port in reactor.opened] == [False, False]
+    outer = reactor.opened[0].factory
+    assert outer.buildProtocol(None) is None
+    assert outer.logPrefix() == "option"
+    inner = Factory.forProtocol(Protocol)
+    inner.noisy = False
+    ports.accept(inner)
+    assert [port.reading for port in reactor.opened] == [True, True]
+    assert isinstance(outer.buildProtocol(None), Protocol)
+    assert inner.numPorts == 1
+    closed = []
+    ports.close().addCallback(closed.append)
+    assert closed == [None]
+    assert inner.numPorts == 0
+
+
+def test_closing_what_never_accepted_is_fine():
+    ports = Ports(Reactor(), "option", ("http://127.0.0.1:5",))
+    ports.open()
+    closed = []
+    ports.close().addCallback(closed.append)
+    ports.close().addCallback(closed.append)
+    assert closed == [None, None]
+
+
+def test_each_port_that_cannot_be_opened_is_a_line():
+    ports = Ports(
+        Reactor(),
+        "option",
+        ("http://127.0.0.1:1", "http://127.0.0.1:2", "http://[::]:3"),
+    )
+    assert ports.open() == [
+        (
+            "option: cannot listen on http://127.0.0.1:1: no; stop what uses that address, "
+            "or choose another"
+        ),
+        (
+            "option: cannot listen on http://127.0.0.1:2: strange; stop what uses that "
+            "address, or choose another"
+        ),
+    ]
+
+
+def test_addresses_are_those_of_the_sockets():
+    ports = Ports(Reactor(), "option", ("http://127.0.0.1:0",))
+    ports.open()
+    assert ports.addresses() == (("127.0.0.1", 4711),)
+
+
+@pytest.mark.parametrize(
+    ("url", "kind"),
+    [
+        ("http://10.0.0.1:5", TCP4ClientEndpoint),
+        ("http://localhost:5", TCP4ClientEndpoint),
+        ("http://[fe80::1]:5", TCP6ClientEndpoint),
+        ("http://name.example:5", HostnameEndpoint),
+    ],
+)
+def test_an_address_is_not_looked_up_and_a_name_is(url, kind):
+    assert type(endpoint(MemoryReactorClock(), url)) is kind
+
+
+@pytest.mark.parametrize("url", ["https://a:5", "http://a", "http://:5", "nonsense"])
+def test_a_url_that_leads_nowhere_is_refused(url):
+    with pytest.raises(ValueError, match="expected"):
+        endpoint(MemoryReactorClock(), url)

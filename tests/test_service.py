@@ -1,0 +1,508 @@
+"""A member as a service: everything real but the reactor, the disk and the worker."""
+
+from __future__ import annotations
+
+import errno
+from random import Random
+
+import attrs
+import pytest
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.error import CannotListenError, ConnectionDone
+from twisted.internet.testing import MemoryReactorClock, StringTransport
+from twisted.logger import globalLogPublisher
+from twisted.python.failure import Failure
+
+from kvd.config import Config
+from kvd.errors import InvariantViolated, StorageError
+from kvd.service import KvdService, settled
+from kvd.storage.data_dir import Identity
+from kvd.testing.disk import SimulatedDisk
+
+CONFIG = Config(
+    data_dir="/data",
+    listen_client_urls=("http://127.0.0.1:2379",),
+    listen_peer_urls=("http://127.0.0.1:2380", "http://[::1]:2380"),
+)
+THREE = attrs.evolve(
+    CONFIG,
+    initial_cluster=(
+        ("default", ("http://localhost:2380",)),
+        ("second", ("http://10.0.0.2:2380",)),
+        ("third", ("http://third.example:2380",)),
+    ),
+)
+
+
+class Port:
+    """A listening port of the reactor below."""
+
+    def __init__(self, host, port, factory):
+        self.where = (host, port)
+        self.factory = factory
+        self.reading = True
+        self.closed = False
+
+    def startReading(self):
+        self.reading = True
+
+    def stopReading(self):
+        self.reading = False
+
+    def stopListening(self):
+        self.closed = True
+        self.factory.doStop()
+        return succeed(None)
+
+
+class Reactor(MemoryReactorClock):
+    """Ports that can be in use, and not read from."""
+
+    def __init__(self):
+        super().__init__()
+        self.taken = set()
+        self.ports = {}
+
+    def listenTCP(self, port, factory, backlog=50, interface=""):
+        if port in self.taken:
+            problem = OSError(errno.EADDRINUSE, "Address already in use")
+            raise CannotListenError(interface, port, problem)
+        factory.doStart()
+        opened = self.ports[interface, port] = Port(interface, port, factory)
+        return opened
+
+
+class Worker:
+    """Runs a job in the next turn."""
+
+    def __init__(self, clock):
+        self.clock = clock
+        self.stopped = False
+        self.held = False
+        self.hold_when = lambda: False
+        self.jobs = []
+
+    def call(self, job):
+        done = Deferred()
+        self.jobs.append((job, done))
+        self.clock.callLater(0, self._next)
+        return done
+
+    def _next(self):
+        if self.held:
+            return
+        job, done = self.jobs.pop(0)
+        try:
+            result = job()
+            self.held = self.hold_when()
+        except BaseException as error:
+            done.errback(error)
+        else:
+            done.callback(result)
+
+    def release(self):
+        self.held = False
+        for _ in list(self.jobs):
+            self._next()
+
+    def stop(self):
+        self.stopped = True
+        done = Deferred()
+        self.clock.callLater(0, done.callback, None)
+        return done
+
+
+class Process:
+    """What the service says to its process."""
+
+    def __init__(self):
+        self.said = []
+
+    def prepare(self):
+        self.said.append("prepare")
+
+    def recovered(self):
+        self.said.append("recovered")
+
+    def end(self, status):
+        self.said.append(status)
+
+
+class House:
+    """One computer on which members live one after the other."""
+
+    def __init__(self, config=CONFIG):
+        self.config = config
+        self.disk = SimulatedDisk(Random(1))
+        self.reactor = Reactor()
+        self.lines = []
+
+    def start(self, config=None, *, reactor=None, **others):
+        self.reactor = reactor or Reactor()
+        self.process = Process()
+        self.worker = Worker(self.reactor)
+        self.service = KvdService(
+            reactor=self.reactor,
+            config=config or self.config,
+            process=self.process,
+            disk=self.disk,
+            worker=self.worker,
+            **others,
+        )
+        self.service.startService()
+        return self.service
+
+    def run(self, seconds=3.0):
+        for _ in range(int(seconds / 0.01)):
+            self.reactor.advance(0.01)
+
+    def stop(self):
+        ended = []
+        self.service.stopService().addCallback(ended.append)
+        for _ in range(300):
+            if ended:
+                return
+            self.reactor.advance(0.05)
+        pytest.fail("the service does not stop")
+
+    def ask(self, request):
+        port = self.reactor.ports["127.0.0.1", 2379]
+        assert port.reading
+        protocol = port.factory.buildProtocol(None)
+        transport = Transport(protocol, self.reactor)
+        protocol.makeConnection(transport)
+        protocol.dataReceived(request)
+        self.run(0.2)
+        return transport.value()
+
+    def line(self, *, level, text):
+        found = [line for line in self.lines if line[0] == level and text in line[1]]
+        assert len(found) == 1, (text, self.lines)
+        return found[0][1]
+
+
+class Transport(StringTransport):
+    """Closes, when it is asked to, in a later turn."""
+
+    def __init__(self, protocol, clock):
+        super().__init__()
+        self._protocol = protocol
+        self._clock = clock
+
+    def loseConnection(self):
+        if not self.disconnecting:
+            self.disconnecting = True
+            gone = Failure(ConnectionDone())
+            self._clock.callLater(0, self._protocol.connectionLost, gone)
+
+    abortConnection = loseConnection
+
+
+@pytest.fixture
+def house():
+    made = House()
+
+    def observe(event):
+        if str(event.get("log_namespace", "")).startswith("kvd.service"):
+            text = event["log_format"].format(**event)
+            made.lines.append((event["log_level"].name, text))
+
+    globalLogPublisher.addObserver(observe)
+    yield made
+    globalLogPublisher.removeObserver(observe)
+
+
+PUT = (
+    b"PUT /v2/keys/a HTTP/1.1\r\nHost: x\r\nContent-Length: 7\r\n"
+    b"Content-Type: application/x-www-form-urlencoded\r\n\r\nvalue=1"
+)
+GET = b"GET /v2/keys/a HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+def test_a_new_member_founds_its_cluster_and_serves(house):
+    service = house.start(warnings=["option x is odd"], source="kvd.yml")
+    served = []
+    service.serving.addCallback(served.append)
+    house.run()
+    assert served == [None]
+    assert house.process.said == ["prepare", "recovered"]
+    assert house.line(level="warn", text="odd") == "option x is odd"
+    house.line(level="info", text="configuration from kvd.yml")
+    house.line(level="info", text="data in /data")
+    house.line(level="info", text="members on http://127.0.0.1:2380,http://[::1]:2380")
+    house.line(level="info", text="clients on http://127.0.0.1:2379")
+    house.line(level="info", text="member default, id 8e9e05c52164694d, of cluster")
+    house.line(level="info", text="new cluster with 1 members")
+    house.line(level="info", text="ready to serve")
+    assert b"201 Created" in house.ask(PUT)
+    house.stop()
+
+
+def test_a_second_start_recovers(house):
+    house.start()
+    house.run()
+    house.ask(PUT)
+    house.stop()
+    assert house.lines[-1] == ("info", "stopped")
+    house.lines.clear()
+    # What founded the cluster is not looked at any more.
+    house.start(attrs.evolve(THREE, name="other", initial_cluster_token="other"))
+    house.run()
+    assert not any("new cluster" in text for _, text in house.lines)
+    house.line(level="info", text="member other, id 8e9e05c52164694d, of cluster")
+    assert b'"value":"1"' in house.ask(GET)
+    house.stop()
+
+
+def test_a_snapshot_is_what_a_later_start_begins_with(house):
+    config = attrs.evolve(CONFIG, snapshot_count=3, snapshot_catchup_entries=1)
+    house.start(config)
+    house.run()
+    for _ in range(5):
+        house.ask(PUT)
+    house.stop()
+    house.lines.clear()
+    house.start(config)
+    house.run()
+    house.line(level="info", text="snapshot at index")
+    assert b'"value":"1"' in house.ask(GET)
+    house.stop()
+
+
+def test_clients_wait_until_there_is_a_leader(house):
+    house.start(THREE)
+    house.run(5.0)
+    assert house.ask(GET) == b""
+    assert "recovered" not in house.process.said
+    assert not house.service.serving.called
+    house.stop()
+
+
+def test_the_ports_are_closed_and_the_files_let_go_of(house):
+    house.start()
+    house.run()
+    ports = list(house.reactor.ports.values())
+    assert [port.where for port in ports] == [
+        ("127.0.0.1", 2380),
+        ("::1", 2380),
+        ("127.0.0.1", 2379),
+    ]
+    house.stop()
+    assert all(port.closed for port in ports)
+    assert house.worker.stopped
+    assert house.reactor.getDelayedCalls() == []
+    house.disk.lock("/data/lock").release()
+
+
+def test_ports_in_use_are_each_one_line_and_nothing_is_touched(house):
+    reactor = Reactor()
+    reactor.taken = {2379, 2380}
+    house.start(reactor=reactor)
+    house.run(0.1)
+    assert house.process.said == ["prepare", 1]
+    assert [text for level, text in house.lines if level == "critical"] == [
+        f"cannot start: {option}: cannot listen on {url}: Address already in use; stop "
+        "what uses that address, or choose another"
+        for option, url in (
+            ("listen-peer-urls", "http://127.0.0.1:2380"),
+            ("listen-peer-urls", "http://[::1]:2380"),
+            ("listen-client-urls", "http://127.0.0.1:2379"),
+        )
+    ]
+    house.stop()
+    assert not house.disk.exists("/data")
+
+
+def test_a_folder_in_use_is_one_line(house):
+    house.disk.make_folder("/data")
+    taken = house.disk.lock("/data/lock")
+    house.start()
+    house.run(0.1)
+    assert house.process.said == ["prepare", 1]
+    line = house.line(level="critical", text="cannot start: data-dir /data: /data/lock")
+    assert "another kvd" in line
+    house.stop()
+    taken.release()
+
+
+def test_a_member_that_is_not_a_founder_does_not_begin(house):
+    house.start(attrs.evolve(CONFIG, name="stranger"))
+    house.run(0.1)
+    assert house.process.said == ["prepare", 1]
+    house.line(level="critical", text='couldn\'t find local name "stranger"')
+    house.stop()
+    assert not house.disk.exists("/data/member/identity")
+
+
+def test_a_founding_that_was_cut_short_is_done_again(house):
+    house.start()
+    house.worker.hold_when = lambda: house.disk.exists("/data/member/identity")
+    house.run(0.1)
+    assert not any("new cluster" in text for _, text in house.lines)
+    house.disk.process_end()  # the first entries were not written
+    house.lines.clear()
+    house.start()
+    house.run()
+    house.line(level="info", text="new cluster with 1 members")
+    house.line(level="info", text="ready to serve")
+    house.stop()
+
+
+def test_a_founding_that_was_cut_short_is_not_another_ones(house):
+    house.start()
+    house.worker.hold_when = lambda: house.disk.exists("/data/member/identity")
+    house.run(0.1)
+    assert not any("new cluster" in text for _, text in house.lines)
+    house.disk.process_end()
+    house.start(attrs.evolve(CONFIG, initial_cluster_token="another"))
+    house.run()
+    house.line(level="critical", text="initial-cluster: was another one")
+    assert house.process.said == ["prepare", 1]
+    house.stop()
+
+
+def test_a_stop_while_the_disk_is_read_waits_for_it(house):
+    house.start()
+    house.worker.held = True
+    house.run(0.1)
+    ended = []
+    house.service.stopService().addCallback(ended.append)
+    house.run(0.1)
+    assert ended == []
+    house.worker.release()
+    house.run(0.5)
+    assert ended == [None]
+    assert house.worker.stopped
+    assert house.reactor.getDelayedCalls() == []
+
+
+def test_an_error_of_ours_at_the_start_is_logged_whole(house, logged_failures):
+    house.start()
+    house.disk.make_folder = None
+    house.run(0.1)
+    assert house.process.said == ["prepare", 1]
+    (failure,) = logged_failures
+    assert failure.check(TypeError)
+    logged_failures.clear()
+    house.stop()
+
+
+def test_exception_in_raft_core_is_fatal(house, monkeypatch, logged_failures):
+    """T03: nothing half updated lives on behind a logged failure."""
+    house.start()
+    house.run()
+    raft = house.service._parts.node._raft
+
+    def tick():
+        raise InvariantViolated("planted")
+
+    monkeypatch.setattr(raft, "tick", tick)
+    house.run(0.5)
+    assert house.process.said == ["prepare", "recovered", 1]
+    line = house.line(level="critical", text="InvariantViolated: planted")
+    assert "start it again" in line
+    assert all(failure.check(InvariantViolated) for failure in logged_failures)
+    logged_failures.clear()
+    house.stop()
+
+
+def test_a_failed_sync_ends_the_member(house, monkeypatch, logged_failures):
+    house.start()
+    house.run()
+    monkeypatch.setattr(
+        house.service._opened.persistence,
+        "_save",
+        lambda *_: (_ for _ in ()).throw(StorageError("planted", path="/data/x")),
+    )
+    answer = house.ask(PUT)
+    assert b"201" not in answer
+    assert house.process.said == ["prepare", "recovered", 1]
+    house.line(level="critical", text="StorageError: /data/x: planted")
+    logged_failures.clear()
+    house.stop()
+
+
+def test_a_removed_member_ends_and_says_what_to_do(house):
+    house.start()
+    house.run()
+    house.service._parts.node.removed("it was removed")
+    assert house.process.said == ["prepare", "recovered", 1]
+    house.line(level="critical", text="remove its data folder /data")
+    house.stop()
+
+
+class Recorder:
+    """Stands in for parts; writes down what the service asks of them, in order."""
+
+    def __init__(self, name, calls, **answers):
+        self._name = name
+        self._calls = calls
+        self._answers = answers
+
+    def __getattr__(self, method):
+        answer = self._answers.get(method)
+        if isinstance(answer, bool):
+            return answer
+
+        def call(*arguments):
+            self._calls.append((f"{self._name}.{method}", *arguments))
+            return succeed(None) if answer is None else answer(*arguments)
+
+        return call
+
+
+@pytest.mark.parametrize("handed", [True, False])
+def test_a_leader_hands_over_before_anything_is_closed(house, handed):
+    """The order of T04; the real thing is in tests/integration."""
+    service = house.start()
+    house.run()
+    parts = service._parts
+    calls = []
+    service._parts = Recorder("parts", calls)
+    service._parts.node = Recorder(
+        "node",
+        calls,
+        is_leader=True,
+        successor=lambda: 7,
+        transfer_leadership=lambda _: succeed(handed),
+    )
+    service._parts.site = Recorder("site", calls)
+    service._parts.transport = Recorder("transport", calls)
+    service._client_ports = Recorder("clients", calls)
+    service._peer_ports = Recorder("peers", calls)
+    service._opened = Recorder("opened", calls)
+    service._opened.persistence = Recorder("storage", calls)
+    house.stop()
+    assert calls == [
+        ("node.successor",),
+        ("node.transfer_leadership", 7),
+        ("clients.close",),
+        ("site.drain", 5.0),
+        ("node.stop",),
+        ("peers.close",),
+        ("transport.stop",),
+        ("storage.close",),
+    ]
+    text = "handed to 7" if handed else "7 did not take the leadership"
+    house.line(level="info", text=text)
+    parts.node.stop()
+
+
+def test_settled_leaves_the_result_to_its_owner():
+    for made in (succeed(1), fail(StorageError("x"))):
+        fired = []
+        settled(made).addCallback(fired.append)
+        assert fired == [None]
+        made.addErrback(lambda failure: failure.trap(StorageError))
+
+
+def test_the_identity_is_etcds():
+    """For the same URLs and token the ids are those that etcd works out."""
+    service = House().start()
+    assert service is not None
+    from kvd.compose import founders, identity_of
+
+    members = founders(Config())
+    assert identity_of(Config(), members) == Identity(
+        0x8E9E05C52164694D, 0xCDF818194E3A8C32
+    )
