@@ -8,7 +8,7 @@ give it to somebody else.
 
 from __future__ import annotations
 
-from kvd.raft import install, reads, roles, transfer
+from kvd.raft import install, membership, reads, roles, transfer
 from kvd.raft.messages import (
     NOBODY,
     RequestVote,
@@ -142,6 +142,7 @@ def _count(state: State) -> None:
             _stand(state, transfer=False)
         else:
             roles.become_leader(state)
+            membership.took_over(state)
 
 
 def handle_timeout_now(state: State, message: TimeoutNow) -> None:

@@ -90,6 +90,7 @@ def _answered(state: State, message: AppendResponse | HeartbeatResponse) -> None
     else:
         replication.heartbeat_answered(state, message)
         reads.acknowledged(state, message)
+        membership.maybe_resign(state)
 
 
 def _is_from_leader(

@@ -14,10 +14,11 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from functools import partial
-from itertools import accumulate, repeat
+from itertools import accumulate, pairwise, repeat
 from typing import cast
 
 from kvd.errors import invariant
+from kvd.raft import invariants
 from kvd.raft.messages import Entry, EntryKind
 
 UNKNOWN_TERM = -1  # equal to no entry's term
@@ -103,7 +104,7 @@ class Log:
         if sliced[0] == first and sliced[1] == last:
             return sliced[2]  # two followers at the same place share one tuple
         start = first - self.offset - 1
-        invariant(start >= 0, f"entry {first} is compacted")
+        invariant(start >= 0, "an entry was asked for that is compacted")
         entries = tuple(self.entries[start : last - self.offset])
         self._sliced = (first, last, entries)
         return entries
@@ -146,14 +147,12 @@ class Log:
 
     def append(self, entries: Sequence[Entry]) -> None:
         """Entries that follow the last one."""
-        first = entries[0][0]
-        invariant(first == self.last + 1, f"a gap in the log before {first}")
-        invariant(entries[0][1] >= self.last_term, f"the term falls at {first}")
+        invariants.entries_follow(self, entries[0])
         self.entries.extend(entries)
         sizes = [len(entry[3]) + ENTRY_OVERHEAD_BYTES for entry in entries]
         sizes[0] += self._ends[-1] if self._ends else self._base
         self._ends.extend(accumulate(sizes))
-        self.last = first + len(entries) - 1
+        self.last += len(entries)
         change = EntryKind.CHANGE
         self.changes.extend([entry[0] for entry in entries if entry[2] is change])
 
@@ -186,6 +185,8 @@ class Log:
     def saved(self, entries: Iterable[Entry]) -> None:
         """What was read back from the disk; durable as it is."""
         found = list(entries)
+        for before, entry in pairwise(found):
+            invariants.entries_are_neighbours(before, entry)
         if found:
             self.append(found)
         self.handed = self.stable = self.last

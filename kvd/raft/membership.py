@@ -12,7 +12,7 @@ from enum import Enum
 from typing import assert_never
 
 from kvd.raft import reads, replication, roles, transfer
-from kvd.raft.codec import encode_change
+from kvd.raft.codec import decode_change, encode_change
 from kvd.raft.messages import (
     NOBODY,
     ChangeKind,
@@ -21,6 +21,7 @@ from kvd.raft.messages import (
     EntryKind,
     Propose,
     Role,
+    TimeoutNow,
 )
 from kvd.raft.progress import Progress
 from kvd.raft.quorum import majority
@@ -71,12 +72,32 @@ def propose(state: State, change: ConfigChange) -> ChangeRefusal | None:
     refusal = refusal_of(state, change)
     if refusal is None:
         replication.append_own(state, EntryKind.CHANGE, (data,))
+        _look_ahead(state)
     return refusal
+
+
+def _look_ahead(state: State) -> None:
+    """
+    Whether the change in the log takes our own vote away.
+
+    If so nothing is proposed after it. A majority of the others will have all of our
+    log with it, and can win our vote; behind a longer log of ours they never could.
+    """
+    index = state.log.changes[-1]
+    change = decode_change(state.log.slice(index, index)[0].data)
+    if state.me not in changed(state.configuration, change).voters:
+        state.leaving_at = index
+
+
+def took_over(state: State) -> None:
+    """A new leader may have a predecessor's change on its way."""
+    if state.has_unapplied_change:
+        _look_ahead(state)
 
 
 def refusal_of(state: State, change: ConfigChange) -> ChangeRefusal | None:
     """Why the leader does not take this change now."""
-    if state.transferring_to != NOBODY:
+    if state.transferring_to != NOBODY or state.leaving_at:
         return ChangeRefusal.TRANSFERRING
     if not state.has_committed_in_term:
         return ChangeRefusal.NOT_READY
@@ -147,13 +168,9 @@ def apply(state: State, change: ConfigChange) -> Configuration:
 
 def _lead_on(state: State, member_id: int) -> None:
     """What a change means for the one who leads."""
-    if not state.is_voter:
-        state.notice("stepped_down", reason="removed")
-        roles.become_follower(state, state.term, NOBODY)
-        return
     progress = state.progress.get(member_id)
     if not state.is_member(member_id):
-        if progress is not None:
+        if progress is not None and member_id != state.me:
             # Its last message: it learns that its removal is committed.
             progress.paused = False
             replication.send(state, progress)
@@ -168,8 +185,30 @@ def _lead_on(state: State, member_id: int) -> None:
     # The majority may be smaller now.
     replication.maybe_commit(state)
     reads.confirm(state)
+    if state.leaving_at:
+        reads.start_round(state)
+
+
+def maybe_resign(state: State) -> None:
+    """
+    A leader without a vote leads until a majority of the voters know that they are.
+
+    Until then it counts for nothing (thesis 4.2.2). Gone earlier it would be missed:
+    they would still need its vote. Its last word makes the most complete one campaign.
+    """
+    if state.is_voter:
+        return
+    voters = [state.progress[voter] for voter in state.configuration.voters]
+    told = sum(0 < progress.told_round <= progress.round for progress in voters)
+    if told >= majority(len(voters)):
+        best = max(voters, key=lambda progress: (progress.match, progress.member_id))
+        state.messages.append(TimeoutNow(best.member_id, state.me, state.term))
+        state.notice("stepped_down", reason="removed")
+        roles.become_follower(state, state.term, NOBODY)
 
 
 def skip(state: State) -> None:
     """A committed change that the cluster machine refused changes nothing."""
     state.undecided -= 1
+    if state.is_voter:
+        state.leaving_at = 0

@@ -140,8 +140,7 @@ def applied(state: State, index: int) -> None:
     """Everything handed out up to ``index`` is in the machines."""
     invariant(
         state.applied <= index <= state.handed_out,
-        f"applied {index}, but {state.applied} was before and only "
-        f"{state.handed_out} was handed out",
+        "applied something that was not handed out, or went back",
     )
     invariant(
         index < state.handed_out or state.undecided == 0,

@@ -45,6 +45,7 @@ class Progress:
         its next heartbeat answer makes us send again.
     :ivar active: heard from in this election timeout; ``was_active``: in the one before.
     :ivar round: the latest heartbeat round that it has answered.
+    :ivar told_round: the first one that told it of the leader's own removal, or 0.
     """
 
     __slots__ = (
@@ -62,6 +63,7 @@ class Progress:
         "stalled",
         "state",
         "tick_match",
+        "told_round",
         "was_active",
     )
 
@@ -81,6 +83,7 @@ class Progress:
         self.active = False
         self.was_active = False
         self.round = 0
+        self.told_round = 0
 
     @property
     def recently_active(self) -> bool:

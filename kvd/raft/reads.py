@@ -82,6 +82,8 @@ def start_round(state: State) -> None:
     for member_id, progress in state.progress.items():
         if member_id != me:
             known = min(progress.match, commit)
+            if not progress.told_round and 0 < state.leaving_at <= known:
+                progress.told_round = number
             state.messages.append(Heartbeat(member_id, me, term, known, number))
     if reads.waiting and state.has_committed_in_term:
         reads.rounds.append((number, commit, reads.waiting))

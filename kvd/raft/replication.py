@@ -48,7 +48,9 @@ def append_own(state: State, kind: EntryKind, datas: Sequence[bytes]) -> None:
 def propose(state: State, proposals: Sequence[bytes]) -> bool:
     """As many entries as there are proposals, all or none."""
     size = sum(map(len, proposals)) + len(proposals) * ENTRY_OVERHEAD_BYTES
-    if state.transferring_to != NOBODY or not has_room(state, size):
+    if state.transferring_to != NOBODY or state.leaving_at:
+        return False
+    if not has_room(state, size):
         return False
     append_own(state, EntryKind.NORMAL, proposals)
     return True

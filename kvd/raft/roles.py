@@ -34,6 +34,7 @@ def _move(state: State, role: Role, term: int, leader: int) -> None:
     state.role = role
     state.votes = {}
     state.transferring_to = NOBODY
+    state.leaving_at = 0
     state.progress = {}
 
 

@@ -57,6 +57,7 @@ class State:
     """
     One member's; changed by the modules of this room and nobody else.
 
+    :ivar leaving_at: a leader's: index of the change that takes its own vote away, or 0.
     :ivar handed_out: committed entries up to here were given to the driver.
     :ivar undecided: membership changes among them that were neither applied nor skipped.
     :ivar snapshot: the newest durable one.
@@ -116,6 +117,7 @@ class State:
         self.round = 0
         self.transferring_to = NOBODY
         self.transfer_elapsed = 0
+        self.leaving_at = 0
         self.reads = PendingReads(randbelow(1 << 62))
 
         self.applied = at

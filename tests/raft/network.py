@@ -14,12 +14,14 @@ from kvd.raft.codec import decode_change, decode_message, encode_change, encode_
 from kvd.raft.core import Raft
 from kvd.raft.log import Log
 from kvd.raft.messages import (
+    AppendResponse,
     ChangeKind,
     ConfigChange,
     Configuration,
     Entry,
     EntryKind,
     HardState,
+    Heartbeat,
     InstallSnapshot,
     Message,
     Notice,
@@ -27,6 +29,7 @@ from kvd.raft.messages import (
     RaftConfig,
     Role,
     SnapshotMeta,
+    VoteResponse,
 )
 
 
@@ -108,7 +111,7 @@ class Member:
         self.persists = 0
         snapshot = self.disk.snapshot
         self.applied = (
-            list(self.network.snapshots[snapshot.index, snapshot.term])
+            list(self.network.snapshots.get((snapshot.index, snapshot.term), ()))
             if snapshot
             else []
         )
@@ -148,7 +151,9 @@ class Member:
                 self.persists += 1
             if ready.restore is not None:
                 meta = ready.restore
-                self.applied = list(self.network.snapshots[meta.index, meta.term])
+                self.applied = list(
+                    self.network.snapshots.get((meta.index, meta.term), ())
+                )
                 self.raft.restored(meta)
             for entry in ready.committed:
                 self.apply(entry)
@@ -258,7 +263,7 @@ class Network:
             for member_id in voters:
                 hard_state, entries = bootstrap(voters)
                 disks[member_id] = Disk(hard_state, None, entries)
-        for member_id, disk in disks.items():
+        for disk in disks.values():
             if disk.snapshot is not None:
                 meta = disk.snapshot
                 self.snapshots.setdefault((meta.index, meta.term), [])
@@ -282,8 +287,8 @@ class Network:
     # -- messages ---------------------------------------------------------------------
 
     def send(self, messages):
-        for message in messages:
-            message = decode_message(encode_message(message))
+        for encoded in map(encode_message, messages):
+            message = decode_message(encoded)
             self.sent.append(message)
             if (message.sender, message.to) not in self.cut and not self.lose(message):
                 self.inflight.append(message)
@@ -424,3 +429,78 @@ def check_log_matching(one: Log, other: Log) -> None:
             assert one.slice(index, index) == other.slice(index, index), (
                 f"logs differ at {index} below a common entry"
             )
+
+
+# -- one core alone, with a test that plays all the others --------------------------------
+
+
+def lone(
+    terms: Sequence[int] = (),
+    *,
+    term: int | None = None,
+    vote: int = 0,
+    commit: int = 0,
+    voters: Iterable[int] = (1, 2, 3),
+    learners: Iterable[int] = (),
+    snapshot: SnapshotMeta | None = None,
+    **config,
+) -> Member:
+    """Member 1 with this log, freshly started; the others do not exist."""
+    if snapshot is None:
+        snapshot = SnapshotMeta(0, 0, configuration(*voters, learners=learners))
+    entries = [
+        normal(index, entry_term)
+        for index, entry_term in enumerate(terms, snapshot.index + 1)
+    ]
+    if term is None:
+        term = max([*terms, snapshot.term])
+    disk = Disk(HardState(term, vote, commit), snapshot, entries)
+    return Network(disks={1: disk}, **config)[1]
+
+
+def take(member: Member, kind: type | None = None) -> list:
+    """What has left the member since the last call, of one kind if one is given."""
+    sent = [message for message in member.network.sent if message.sender == member.id]
+    member.network.sent.clear()
+    member.network.inflight.clear()
+    return [m for m in sent if kind is None or isinstance(m, kind)]
+
+
+def time_out(member: Member) -> None:
+    """Let it campaign."""
+    campaigns = member.state.election_timeout
+    member.tick(campaigns)
+
+
+def lead(member: Member) -> int:
+    """Member 1 wins the votes of all the others; its term."""
+    state = member.state
+    time_out(member)
+    others = sorted(state.configuration.voters - {1})
+    if member.raft.role is Role.PRE_CANDIDATE:
+        for other in others:
+            member.step(VoteResponse(1, other, state.term + 1, True, True))
+    member.saved()
+    for other in others:
+        member.step(VoteResponse(1, other, state.term, True, False))
+    assert member.raft.role is Role.LEADER
+    take(member)
+    return state.term
+
+
+def ack(member: Member, *others: int, index: int | None = None) -> None:
+    """These members have stored everything, or up to ``index``."""
+    last = member.log.last if index is None else index
+    for other in others:
+        member.step(AppendResponse(1, other, member.raft.term, last, False, 0, 0))
+
+
+def terms_of(member: Member) -> list[int]:
+    log = member.log
+    return [entry.term for entry in log.entries]
+
+
+def follow(member: Member, leader: int = 2, term: int | None = None) -> None:
+    """Hear from a leader."""
+    member.step(Heartbeat(1, leader, term or max(member.raft.term, 1), 0, 1))
+    take(member)
