@@ -121,6 +121,8 @@ def decode_configuration(data: bytes) -> Configuration:
     check(len(data) == _CONFIGURATION.size + 8 * count, "not a configuration")
     ids = struct.unpack_from(f">{count}Q", data, _CONFIGURATION.size)
     check(len(set(ids)) == count and NOBODY not in ids, "a member twice, or nobody")
+    for group in (ids[:voters], ids[voters:]):
+        check(list(group) == sorted(group), "members out of order")
     return Configuration(frozenset(ids[:voters]), frozenset(ids[voters:]))
 
 

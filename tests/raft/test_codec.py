@@ -219,6 +219,7 @@ def test_a_later_version_is_refused():
 def test_a_configuration_names_each_member_once():
     twice = struct.pack(">BHH2Q", 1, 1, 1, 7, 7)
     nobody = struct.pack(">BHH1Q", 1, 1, 0, 0)
-    for wrong in (twice, nobody):
+    disorder = struct.pack(">BHH2Q", 1, 2, 0, 8, 7)
+    for wrong in (twice, nobody, disorder):
         with pytest.raises(PeerError):
             codec.decode_configuration(wrong)
