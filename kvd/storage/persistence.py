@@ -18,7 +18,6 @@ from kvd.storage.data_dir import DataDir, Identity, StorageSettings, refused
 from kvd.storage.disk import Disk
 from kvd.storage.records import BadBytes, Mark, Save
 from kvd.storage.recovery import new_wal
-from kvd.storage.segments import Window
 from kvd.storage.snapshots import (
     READ_BYTES_MAX,
     Draft,
@@ -132,7 +131,10 @@ class Storage:
 
     def read(self, file: SnapshotFile, offset: int, size: int) -> bytes:
         """On the worker: a piece of the content."""
-        return Window(self._disk, file.path).take(file.content_at + offset, size)
+        data = self._disk.read(file.path, file.content_at + offset, size)
+        if len(data) != size:
+            raise StorageError("the file ends early", path=file.path, offset=offset)
+        return data
 
     # -- jobs -------------------------------------------------------------------
 

@@ -1,12 +1,19 @@
 """Random lives of a storage, with the power going at any call, against a plain list."""
 
 import attrs
-from hypothesis import HealthCheck, given, note, settings
+import pytest
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from kvd.errors import KvdError
 from kvd.raft.messages import HardState
+from kvd.storage.log_state import LogState
+from kvd.storage.replay import Replay
+from kvd.storage.wal import Wal
 from tests.storage.fakes import (
     IDENTITY,
+    FakeDisk,
+    FakeFile,
     Machine,
     PowerCut,
     entry,
@@ -169,7 +176,6 @@ def live(seed, steps, cut_at):
         try:
             life.step()
         except PowerCut:
-            note("the power went")
             if random.randrange(2):
                 machine.disk.power_cut(random)
             else:
@@ -207,3 +213,70 @@ def live(seed, steps, cut_at):
 )
 def test_what_was_acknowledged_survives_a_power_cut_at_any_call(seed, steps, cut_at):
     live(seed, steps, cut_at)
+
+
+def no_sync(self):
+    """A file whose sync does nothing."""
+    self.disk.called("sync", self.path)
+
+
+def resume_unsynced(self, replay):
+    """Go on behind what was read without a word to the disk."""
+    sync, FakeFile.sync = FakeFile.sync, no_sync
+    try:
+        resume(self, replay)
+    finally:
+        FakeFile.sync = sync
+
+
+def adopt_unsynced(self):
+    sync, FakeFile.sync = FakeFile.sync, no_sync
+    try:
+        adopt(self)
+    finally:
+        FakeFile.sync = sync
+
+
+def cut_unsynced(self):
+    """The seal is not durable when the next segment gets its name."""
+    sync, FakeFile.sync = FakeFile.sync, no_sync
+    try:
+        cut(self)
+    finally:
+        FakeFile.sync = sync
+
+
+def sync_no_folder(self, path):
+    self.called("sync_folder", path)
+
+
+def replay_nothing_replaced(self, save):
+    """Of entries written twice both are kept."""
+    self.entries.extend(e for e in save.entries if e.index > self._snapshot_index)
+
+
+def forget_the_vote(self, new):
+    self.hard_state = attrs.evolve(new, vote=0)
+
+
+resume, adopt, cut = Wal.resume, Replay._adopt, Wal.cut
+
+PLANTED = [
+    (Wal, "resume", resume_unsynced),
+    (Replay, "_adopt", adopt_unsynced),
+    (Wal, "cut", cut_unsynced),
+    (FakeFile, "sync", no_sync),
+    (FakeDisk, "sync_folder", sync_no_folder),
+    (Replay, "_collect", replay_nothing_replaced),
+    (LogState, "_advance_hard_state", forget_the_vote),
+]
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "bug"), PLANTED, ids=[bug.__name__ for _, _, bug in PLANTED]
+)
+def test_random_lives_notice_a_planted_bug(monkeypatch, owner, name, bug):
+    monkeypatch.setattr(owner, name, bug)
+    with pytest.raises((AssertionError, KvdError, OSError)):
+        for seed in range(600):
+            live(seed, 20, seed % 100)

@@ -224,6 +224,15 @@ def test_a_snapshot_that_changes_while_it_is_read_is_found():
         machine.do(reader.read(100))
 
 
+def test_a_snapshot_that_shrinks_while_it_is_read_is_found():
+    machine = with_log()
+    machine.write_snapshot(meta_at(3), b"abcdef")
+    reader = machine.do(machine.persistence.open_snapshot())
+    del machine.bytes_of(snap(3))[70:]
+    with pytest.raises(StorageError, match="ends early"):
+        machine.do(reader.read(100))
+
+
 def test_a_save_waits_for_one_chunk_at_most(monkeypatch):
     """Other jobs stand between two chunks, and syncs come now and then."""
     monkeypatch.setattr(snapshots, "SYNC_BYTES", 100)
