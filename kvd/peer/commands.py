@@ -133,6 +133,27 @@ class SnapshotEnd(amp.Command):
 
 _PIECE_HEAD = b"\0\x08_command\0\x05Batch\0\x05piece"
 _PIECE_LENGTH = struct.Struct(">H")
+_PIECE_START = len(_PIECE_HEAD) + _PIECE_LENGTH.size
+
+
+def whole_batches(data: bytes) -> tuple[list[bytes], bytes]:
+    """
+    The pieces of all complete ``Batch`` boxes that ``data`` begins with, and the rest.
+
+    Only boxes as :func:`batch_box` makes them; any other is left to the general way.
+    """
+    pieces: list[bytes] = []
+    at = 0
+    while data.startswith(_PIECE_HEAD, at):
+        start = at + _PIECE_START
+        if start > len(data):
+            break
+        end = start + _PIECE_LENGTH.unpack_from(data, start - _PIECE_LENGTH.size)[0]
+        if data[end : end + 2] != b"\0\0":
+            break
+        pieces.append(data[start:end])
+        at = end + 2
+    return pieces, data[at:]
 
 
 def batch_box(piece: bytes | memoryview) -> bytes:

@@ -131,9 +131,9 @@ class Peer:
     def flush(self) -> None:
         """Write what waits, as far as the transport takes it without buffering."""
         connection = self._connection
-        if connection is None:
+        if connection is None or connection.closed:
             return
-        while not connection.paused and not connection.closed:
+        while not connection.paused:
             if not self._rest:
                 if not self._queue:
                     return
@@ -199,8 +199,6 @@ class Peer:
 
     def _dial(self) -> None:
         self._wait = None
-        if not self._running:
-            return
         if not self.urls:
             self._failed(Failure(PeerError("it has no peer URLs")))
             return
@@ -223,10 +221,6 @@ class Peer:
             member_id=self.member_id,
             url=self.url,
         )
-        if not self._running:
-            connection.finish("we are stopping")
-        elif self.url not in self.urls:
-            connection.drop("the member has other peer URLs now")
 
     def _failed(self, failure: Failure) -> None:
         self._attempt = None

@@ -37,6 +37,10 @@ def test_members_killed_under_writers_keep_every_promise(make_cluster):
         f" {len(book.watched)} watched; {book.kills} kills, {book.leader_kills} of them"
         f" leaders, {book.freezes} freezes; {again}"
     )
+    for server in servers:
+        said = (server.place.folder / "log").read_text()
+        for word in ("Traceback", "critical"):
+            assert word not in said, f"{server.name}; {again}\n{server.last_words()}"
     # It was torture, and work was done under it.
     assert book.kills + book.freezes >= SECONDS / 8, again
     assert len(book.writes) > SECONDS * 2, again

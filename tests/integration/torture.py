@@ -209,7 +209,8 @@ class Torture:
             serial = 0
             while self._going():
                 serial += 1
-                key, value = f"/torture/w{number}/{serial}", f"{number}-{serial}"
+                key = f"/torture/w{number}/{serial}"
+                value = f"{number}-{serial}-" + "x" * chance.randrange(4000)
                 self.book.note(lambda book: book.tried.update({key: value}))
                 answer = client.ask("PUT", f"/v2/keys{key}", value=value)
                 if answer.status not in (200, 201):

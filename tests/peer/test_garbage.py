@@ -9,6 +9,8 @@ import struct
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
 from twisted.protocols import amp
 
 import kvd
@@ -16,6 +18,8 @@ from kvd.errors import PeerError
 from kvd.peer.batches import Reassembly, frame
 from kvd.peer.commands import Hello, Number, batch_box
 from kvd.peer.protocol import BoxConnection
+from kvd.peer.receiving import ReceivingConnection
+from kvd.peer.settings import PeerSettings
 from kvd.raft.codec import decode_message, encode_message
 from kvd.raft.messages import Heartbeat
 from tests.peer.network import World
@@ -295,6 +299,54 @@ def test_reassembly_gives_back_what_was_framed_however_it_is_cut(messages, chanc
         stream = stream[size:]
     assert got == messages
     assert not reassembly._held
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.binary(max_size=300).map(batch_box),
+            st.sampled_from(
+                [
+                    box(_command=b"Ping", _ask=b"1"),
+                    box(_command=b"Batch", piece=b"x", more=b"y"),
+                    b"\0\x08_command\0\x05Batch\0\x05piece",
+                    b"\0",
+                ]
+            ),
+        ),
+        max_size=12,
+    ),
+    st.randoms(),
+)
+@settings(max_examples=200, deadline=None)
+def test_the_short_way_for_batches_finds_what_the_general_way_finds(boxes, chance):
+    stream = b"".join(boxes)
+    cuts = sorted(chance.randint(0, len(stream)) for _ in range(chance.randint(0, 6)))
+    chunks = [
+        stream[start:end]
+        for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True)
+    ]
+    found = []
+    for short in (True, False):
+
+        class Connection(ReceivingConnection):
+            def _piece_received(self, piece):
+                seen.append(piece)
+
+            if not short:
+                take = BoxConnection.take
+
+        connection = Connection(
+            clock=Clock(), settings=PeerSettings(), identity=None, host=None
+        )
+        seen = []
+        connection.transport = StringTransport()
+        connection.transport.registerProducer(connection, True)
+        connection.member_id = 2
+        for chunk in chunks:
+            connection.dataReceived(chunk)
+        found.append((seen, connection.ended_why, connection.transport.value()))
+    assert found[0] == found[1]
 
 
 def test_reassembly_refuses_a_length_before_its_bytes_come():
