@@ -19,9 +19,6 @@ COMPLETE := raft apply v2 storage
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
-export PYTHONDONTWRITEBYTECODE :=
-# A member's options must come from the tests alone.
-unexport KVD_CONFIG_FILE ETCD_CONFIG_FILE ETCD_NAME KVD_NAME
 
 .PHONY: help run test tools lint types imports unit simulation conformance integration \
 	docs news bench clean
@@ -29,18 +26,19 @@ unexport KVD_CONFIG_FILE ETCD_CONFIG_FILE ETCD_NAME KVD_NAME
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
-# A virtual environment with kvd on its path and the test tools in it. The package is
-# put on the path by a .pth file, because Twisted finds plugins of an editable
-# installation only there; pip's own compat mode does the same with a warning.
+# A virtual environment with kvd and the test tools in it. Twisted finds the plugin of an
+# editable installation only if its folder is on the path, which newer ways of pip do not
+# see to, so a .pth file does.
 $(STAMP): setup.py pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "kvd needs Python 3.11 or newer; set PYTHON=" >&2; exit 1; }
 	@echo "installing into $(VENV) ..."
-	@$(BIN)/python -m pip install -q --upgrade pip 'setuptools>=68' wheel
-	@$(BIN)/python -m pip install -q --no-build-isolation -e '.[test]' \
-		--config-settings editable_mode=compat > $(VENV)/install.log 2>&1 || \
-		{ cat $(VENV)/install.log >&2; exit 1; }
+	@{ $(BIN)/python -m pip install -q 'setuptools>=70.1' && \
+		$(BIN)/python -m pip install -q --no-build-isolation -e '.[test]' \
+			&& $(BIN)/python -c 'import os, sysconfig; open(os.path.join( \
+			sysconfig.get_path("purelib"), "kvd-source.pth"), "w").write(os.getcwd())'; \
+		} > $(VENV)/install.log 2>&1 || { cat $(VENV)/install.log >&2; exit 1; }
 	@touch $@
 
 run: $(STAMP) ## one member on its defaults, ready on http://127.0.0.1:2379
@@ -86,7 +84,7 @@ integration: tools ## real members, real clients, kill -9
 	@$(PYTEST) tests/integration
 
 docs: $(STAMP) ## docs/_build/html
-	@$(BIN)/sphinx-build -q -n -W docs docs/_build/html
+	@$(BIN)/sphinx-build -q -n -E -W docs docs/_build/html
 	@echo "documentation: docs/_build/html/index.html"
 
 news: $(STAMP) ## what the next release's NEWS.rst will say
