@@ -99,6 +99,7 @@ class Connection(Protocol):
         self._closing = False  # nothing is read any more
         self._last = False  # the present answer is the last
         self._linger = False  # after the last answer, let the client finish talking
+        self._in_body = False  # a head was read, and its body is awaited
         self._ended = False  # the client will send no more
         self._served = 0  # answers completed
         self._request: Request | None = None  # being answered
@@ -243,6 +244,9 @@ class Connection(Protocol):
             self._finish_input()
             return
         if intake.in_body:
+            if not self._in_body:
+                self._in_body = True
+                self._site.arrived(self)  # the head, in its own time
             if intake.continue_due:
                 intake.continue_due = False
                 self._pipe.write(CONTINUE)
@@ -274,6 +278,7 @@ class Connection(Protocol):
 
     def _begin(self, handler: Handler, request: Request, unread: bool) -> None:
         self._request = request
+        self._in_body = False
         block = request.block
         if unread:
             self._last = self._linger = True
@@ -361,7 +366,8 @@ class Connection(Protocol):
             self._stream = stream
             if not self._working:
                 self._flush()
-            if self._site.is_draining:
+            if self._site.is_draining or self._ended:
+                self._last = True
                 stream.finish()
 
     def _done(self) -> None:

@@ -124,6 +124,9 @@ class ClientSite(Factory):
         if self._drain_call is not None:
             self._drain_call.cancel()
             self._drain_call = None
+        if self._sweep_call is not None:
+            self._sweep_call.cancel()
+            self._sweep_call = None
         drained, self._drained = self._drained, None
         drained.callback(None)
 
