@@ -9,7 +9,7 @@ from kvd.apply.machine import StateMachine
 from kvd.apply.request import RequestId, decode_request
 from kvd.apply.sections import SectionReader, encode_sections
 from kvd.cluster.machine import ClusterMachine
-from kvd.errors import RequestError, StorageError, invariant
+from kvd.errors import InvariantViolated, RequestError, StorageError, invariant
 from kvd.raft.messages import ConfigChange, Entry, EntryKind
 
 _UNKNOWN_MACHINE = 300
@@ -83,10 +83,10 @@ class Applier:
         return Outcome(request_id, value)
 
     def _check_next(self, index: int) -> None:
-        invariant(
-            index == self.applied_index + 1,
-            f"entry {index} after {self.applied_index}: skipped or applied twice",
-        )
+        if index != self.applied_index + 1:
+            raise InvariantViolated(
+                f"entry {index} after {self.applied_index}: skipped or applied twice"
+            )
 
     def _account(self) -> None:
         writes = self._cluster.take_writes()

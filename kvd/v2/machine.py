@@ -20,6 +20,8 @@ from kvd.v2.watchers import Callback, Watched, Watcher
 # a time: a million keys that end together must not stop the reactor.
 EXPIRE_MAX = 500
 SYNCS_MAX = 8
+# Members of removed directories freed after a batch, about a tenth of a millisecond.
+DIG_AT_PUBLISH = 1000
 
 _OPERATIONS: dict[Op, Callable[[Store, Command, int], object]] = {
     Op.SET: mutations.set_,
@@ -63,7 +65,10 @@ class V2:
             command = decode_command(body)
         except RequestError as refusal:
             return refusal
-        return _OPERATIONS[command.op](self._store, command, time_ns)
+        store = self._store
+        if store.graveyard:
+            store.graveyard.dig()
+        return _OPERATIONS[command.op](store, command, time_ns)
 
     def internal_writes(self, writes: Sequence[InternalWrite]) -> None:
         """One index and one place in the history each; clients never see them."""
@@ -79,15 +84,12 @@ class V2:
                 store.stats.sets_success += 1
 
     def publish(self) -> None:
+        self._store.graveyard.dig(DIG_AT_PUBLISH)
         self._store.hub.publish()
 
     def due(self, *, time_ns: int) -> Sequence[bytes]:
         """As many Syncs as it takes to expire what is due, within bounds."""
-        due = 0
-        for expiration, _ in self._store.expiries.from_((-(1 << 63), "")):
-            if expiration > time_ns or due >= EXPIRE_MAX * SYNCS_MAX:
-                break
-            due += 1
+        due = self._store.expiries.due(time_ns, most=EXPIRE_MAX * SYNCS_MAX)
         if not due:
             return ()
         sync = Command(Op.SYNC, "", expiration_ns=time_ns, limit=EXPIRE_MAX)

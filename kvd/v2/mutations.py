@@ -43,9 +43,8 @@ def set_(store: Store, command: Command, time_ns: int) -> Answer:
     prev = None
     if old is not None:
         prev = file_view(path, old)
-        if prev.expiration_ns is not None:
-            store.expiries.discard((prev.expiration_ns, path))
-    node = _make(store, parent, name, command, value)
+    old_expiration = None if prev is None else prev.expiration_ns
+    node = _make(store, parent, name, command, value, old_expiration)
     stats.sets_success += 1
     return _changed(
         store, Event("set", node, prev, store.index + 1, command.refresh, time_ns)
@@ -79,13 +78,18 @@ def _create(store: Store, command: Command, time_ns: int) -> Answer:
     if parent.get(name) is not None:
         stats.creates_fail += 1
         return RequestError(ALREADY_EXISTS, path, store.index)
-    node = _make(store, parent, name, command, command.value)
+    node = _make(store, parent, name, command, command.value, None)
     stats.creates_success += 1
     return _changed(store, Event("create", node, None, store.index + 1, False, time_ns))
 
 
 def _make(
-    store: Store, parent: Directory, name: str, command: Command, value: str
+    store: Store,
+    parent: Directory,
+    name: str,
+    command: Command,
+    value: str,
+    old_expiration: int | None,
 ) -> NodeView:
     """Put a new node into an owned directory; returns what the event shows."""
     path = command.path
@@ -102,8 +106,7 @@ def _make(
     else:
         file = make_file(value, created=index, modified=index, expiration_ns=expiration)
         parent.put(name, file)
-    if expiration is not None:
-        store.expiries.add((expiration, path))
+    store.expiries.move(path, old_expiration, expiration)
     return NodeView(
         path,
         None if command.dir else value,
@@ -145,7 +148,7 @@ def update(store: Store, command: Command, time_ns: int) -> Answer:
     if directory.epoch != store.epoch:
         directory = directory.clone(store.epoch)
         parent.put(name, directory)
-    _move_expiry(store, path, old.expiration_ns, expiration)
+    store.expiries.move(path, old.expiration_ns, expiration)
     directory.expiration_ns = expiration
     node = NodeView(path, None, True, expiration, None, index, directory.created)
     return _changed(store, Event("update", node, prev, index, command.refresh, time_ns))
@@ -243,8 +246,7 @@ def _rewrite(
     parent, name = store.own_parent(path)
     file = make_file(value, created=created, modified=index, expiration_ns=expiration)
     parent.put(name, file)
-    if expiration is not None or old_expiration is not None:
-        _move_expiry(store, path, old_expiration, expiration)
+    store.expiries.move(path, old_expiration, expiration)
     return _changed(
         store,
         Event(
@@ -265,7 +267,6 @@ def _remove(store: Store, action: str, path: str, old: Node, time_ns: int) -> Ev
     event = Event(action, node, prev, index, False, time_ns)
     parent, name = store.own_parent(path)
     parent.remove(name)
-    store.forget_expiries(path, old)
 
     def existed(watched: str) -> bool:
         child: Node | None = old
@@ -276,6 +277,7 @@ def _remove(store: Store, action: str, path: str, old: Node, time_ns: int) -> Ev
         return child is not None
 
     store.hub.notify_removal(event, existed)
+    store.forget(path, old)
     return _changed(store, event)
 
 
@@ -285,13 +287,6 @@ def _changed(store: Store, event: Event) -> Event:
     if not event.refresh:
         store.hub.notify(event)
     return event
-
-
-def _move_expiry(store: Store, path: str, old: int | None, new: int | None) -> None:
-    if old is not None:
-        store.expiries.discard((old, path))
-    if new is not None:
-        store.expiries.add((new, path))
 
 
 def _difference(command: Command, old: File) -> str:

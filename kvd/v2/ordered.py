@@ -80,6 +80,10 @@ class OrderedSet(Generic[T]):
         elif place == len(run):
             lasts[at] = run[-1]
 
+    def runs(self) -> list[list[T]]:
+        """The runs themselves; nothing may be done with the set afterwards."""
+        return self._runs
+
     def first(self) -> T | None:
         """The least member, None if there is none."""
         return self._runs[0][0] if self._runs else None

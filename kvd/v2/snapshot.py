@@ -24,7 +24,7 @@ import attrs
 
 from kvd.errors import StorageError
 from kvd.v2.events import Event, NodeView
-from kvd.v2.ordered import OrderedSet
+from kvd.v2.expiries import Expiries
 from kvd.v2.stats import REPLICATED
 from kvd.v2.store import Store
 from kvd.v2.text import text_bytes
@@ -195,7 +195,7 @@ def restore(store: Store, chunks: Iterable[bytes]) -> None:
     store.index = index
     store.epoch = epoch
     store.root = root
-    store.expiries = OrderedSet(expiries)
+    store.expiries = Expiries(expiries)
     store.stats.replace_replicated(tuple(counters))
     store.history.replace(events)
 

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from kvd.errors import RequestError
 from kvd.v2.events import Event, NodeView
+from kvd.v2.expiries import Expiries
+from kvd.v2.graveyard import Graveyard
 from kvd.v2.history import EventHistory
-from kvd.v2.ordered import OrderedSet
 from kvd.v2.stats import StoreStats
 from kvd.v2.tree import Directory, Node, file_expiration, file_parts
 from kvd.v2.watchers import WatcherHub
@@ -25,14 +26,16 @@ class Store:
     The state of the v2 machine.
 
     :ivar index: the etcd index: steps so far, clients' and the cluster's own.
-    :ivar expiries: ``(expiration_ns, path)`` of every node that is not permanent.
+    :ivar expiries: every node that is not permanent.
+    :ivar graveyard: removed directories that are still to be freed.
     """
 
     def __init__(self, history_max: int) -> None:
         self.index = 0
         self.root = new_root()
         self.epoch = 0
-        self.expiries: OrderedSet[tuple[int, str]] = OrderedSet()
+        self.expiries = Expiries()
+        self.graveyard = Graveyard()
         self.stats = StoreStats()
         self.history = EventHistory(history_max)
         self.hub = WatcherHub(self.stats)
@@ -105,16 +108,15 @@ class Store:
             directory = child
         return directory, names[last]
 
-    def forget_expiries(self, path: str, node: Node) -> None:
-        """A node is going, with all that is below it."""
+    def forget(self, path: str, node: Node) -> None:
+        """A node has been taken out of the tree, with all that is below it."""
         expiration = expiration_of(node)
         if expiration is not None:
-            self.expiries.discard((expiration, path))
-        if isinstance(node, Directory) and self.expiries:
-            for below, child in descendants(path, node):
-                expiration = expiration_of(child)
-                if expiration is not None:
-                    self.expiries.discard((expiration, below))
+            self.expiries.discard(expiration, path)
+        if isinstance(node, Directory):
+            for group in self.expiries.forget_below(path):
+                self.graveyard.bury(group)
+            self.graveyard.bury(node)
 
 
 def expiration_of(node: Node) -> int | None:
@@ -133,19 +135,6 @@ def view_of(key: str, node: Node) -> NodeView:
             key, None, True, node.expiration_ns, None, node.modified, node.created
         )
     return file_view(key, node)
-
-
-def descendants(path: str, directory: Directory) -> Iterator[tuple[str, Node]]:
-    """Everything below a directory with its path, in no particular order."""
-    waiting = [(path, directory)]
-    while waiting:
-        above, directory = waiting.pop()
-        for part in directory.parts():
-            for name, node in part.items():
-                below = f"{above}/{name}"
-                yield below, node
-                if isinstance(node, Directory):
-                    waiting.append((below, node))
 
 
 def listing(

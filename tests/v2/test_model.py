@@ -251,7 +251,7 @@ restarts = st.just("restart")
 
 
 @given(st.lists(st.one_of(commands, commands, commands, watches, restarts)))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=70, deadline=None)
 def test_the_store_does_what_the_slow_and_obvious_one_does(steps):
     model, subject = Model(), Subject(V2)
     seen = []
@@ -281,7 +281,7 @@ def test_the_store_does_what_the_slow_and_obvious_one_does(steps):
 
 
 @given(st.lists(commands, max_size=60))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_the_same_holds_when_every_directory_is_large(steps):
     bounds = tree.BUCKET_MAX, tree._SHRINK_BELOW, tree.DEPTH_MAX
     tree.BUCKET_MAX, tree._SHRINK_BELOW, tree.DEPTH_MAX = 1, 1, 3

@@ -11,8 +11,8 @@ from kvd.errors import KvdError, RequestError
 from kvd.v2 import mutations, snapshot
 from kvd.v2.commands import Command, Op, decode_command, encode_command
 from kvd.v2.events import Event
+from kvd.v2.expiries import Expiries
 from kvd.v2.machine import V2
-from kvd.v2.ordered import OrderedSet
 
 SECOND = 1_000_000_000
 NOW = 1_700_000_000 * SECOND
@@ -73,7 +73,7 @@ def ttl_once(make_subject, make) -> None:
 class ForgetsExpiriesAtRestart(V2):
     def restore(self, *, version, chunks):
         super().restore(version=version, chunks=chunks)
-        self._store.expiries = OrderedSet()
+        self._store.expiries = Expiries()
 
 
 def test_ttl_once_not_early_not_never(make_subject):

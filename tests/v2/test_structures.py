@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from kvd.errors import InvariantViolated, StorageError
 from kvd.v2 import ordered, tree
+from kvd.v2.expiries import Expiries
 from kvd.v2.machine import V2
 from kvd.v2.ordered import OrderedSet
 from kvd.v2.tree import Directory, make_file
@@ -319,3 +320,92 @@ def test_a_snapshot_that_does_not_begin_with_the_root_is_refused():
     data[root_at] = 4  # a file
     with pytest.raises(StorageError, match="root"):
         restore(V2(), V2(), [bytes(data)])
+
+
+expiring = st.tuples(
+    st.booleans(),
+    st.integers(min_value=1, max_value=4),
+    st.lists(st.sampled_from("ab"), min_size=1, max_size=3).map(
+        lambda names: "/" + "/".join(names)
+    ),
+)
+
+
+@given(st.lists(expiring), st.lists(expiring), st.sampled_from(["/a", "/a/b", "/b"]))
+@settings(max_examples=150, deadline=None)
+def test_expiries_are_a_sorted_list_of_instants_and_paths(initial, steps, gone):
+    model = {path: instant for _, instant, path in initial}
+    subject = Expiries((instant, path) for path, instant in model.items())
+    for adding, instant, path in steps:
+        if adding and path in model:
+            subject.move(path, model[path], instant)
+            model[path] = instant
+        elif adding:
+            model[path] = instant
+            subject.move(path, None, instant)
+        else:
+            if model.get(path) == instant:
+                del model[path]
+                subject.move(path, instant, None)
+            subject.discard(instant, path)
+        check_expiries(subject, model)
+    thrown = subject.forget_below(gone)
+    lost = [path for path in model if path.startswith(gone + "/")]
+    assert sum(len(group) for group in thrown) == len(lost)
+    for path in lost:
+        del model[path]
+    check_expiries(subject, model)
+    while (first := subject.first()) is not None:
+        assert model.pop(first[1]) == first[0]
+        subject.discard(*first)
+        check_expiries(subject, model)
+    assert model == {}
+
+
+def check_expiries(subject, model):
+    ordered_model = sorted((instant, path) for path, instant in model.items())
+    assert subject.first() == (ordered_model[0] if ordered_model else None)
+    assert len(subject) == len(model)
+    for time_ns in range(6):
+        due = sum(1 for instant, _ in ordered_model if instant <= time_ns)
+        assert subject.due(time_ns, most=99) == due
+        assert subject.due(time_ns, most=2) == min(due, 2)
+
+
+def test_a_removed_directory_is_freed_in_small_steps(monkeypatch):
+    import weakref
+
+    class Noted(Directory):
+        __slots__ = ("__weakref__",)
+
+    subject = Subject()
+    for number in range(3_000):
+        subject.set(f"/d/{number}", "1", expiration_ns=NOW + number)
+    subject.set("/d/sub/x", "1")
+    graveyard = subject.v2._store.graveyard
+    monkeypatch.setattr("kvd.v2.machine.DIG_AT_PUBLISH", 0)
+    below = Noted(created=1, modified=1, expiration_ns=None, epoch=0)
+    seen = weakref.ref(below)
+    subject.v2._store.own_parent("/d/sub/below")[0].put("below", below)
+    del below
+    subject.delete("/d", recursive=True)
+    assert len(graveyard) > 0
+    assert subject.v2._store.expiries.first() is None
+    turns = 0
+    while graveyard:
+        subject.set("/k", f"{turns}")
+        turns += 1
+    assert 5 < turns < 200
+    assert seen() is None
+    subject.set("/d/1", "again")
+    assert subject.keys("/d") == ["/d/1"]
+
+
+def test_what_was_removed_is_freed_after_a_batch_too():
+    subject = Subject()
+    for number in range(3_000):
+        subject.set(f"/d/{number}", "1")
+    subject.delete("/d", recursive=True)
+    for _ in range(20):
+        subject.v2.publish()
+    assert len(subject.v2._store.graveyard) == 0
