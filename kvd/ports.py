@@ -16,6 +16,8 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IAddress, IStreamClientEndpoint
 from twisted.internet.protocol import Factory, Protocol
 
+from kvd.straight import Outbox
+
 _BACKLOG: Final = 1024  # connections that wait to be accepted; the kernel may take less
 _CONNECT_SECONDS: Final = 10.0
 _LOOPBACK: Final = "127.0.0.1"
@@ -92,6 +94,7 @@ class Ports:
                     "that address, or choose another"
                 )
                 continue
+            opened.transport = Outbox(self._reactor).server
             self._open.append(opened)
             opened.stopReading()
         return problems
