@@ -274,3 +274,40 @@ def test_10k_watchers_memory_and_release(make_port):
 def test_only_gets_watch(port, method):
     assert port.request(method, "/v2/keys/a?wait=true").status == 400
     assert port.v2.stats.watchers == 0
+
+
+class PatientOutlet:
+    """Takes everything."""
+
+    blocked = False
+
+    def __init__(self) -> None:
+        self.pieces: list[bytes] = []
+        self.ended = False
+
+    def send(self, piece: bytes) -> None:
+        self.pieces.append(piece)
+
+    def end(self, last: bytes = b"") -> None:
+        self.pieces.append(last)
+        self.ended = True
+
+
+@pytest.mark.parametrize("events", [1, 5, 6])
+def test_events_between_acceptance_and_the_head_are_not_lost(make_port, events):
+    port = make_port(stream_backlog_max=5)
+    opened = port.site._keys._watches.open(
+        "/a", recursive=False, stream=True, since=0, headers=lambda index: b""
+    )
+    for number in range(events):
+        port.request("PUT", "/v2/keys/a", f"value={number}")
+    outlet = PatientOutlet()
+    stream = opened.begin(outlet)
+    assert outlet.ended == (events > 5)
+    if not outlet.ended:
+        assert len(outlet.pieces) == events
+        stream.stop()
+        stream.stop()
+    stream.finish()
+    assert port.v2.stats.watchers == 0
+    assert port.site._keys._watches.open_now == 0
