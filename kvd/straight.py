@@ -7,7 +7,7 @@ from typing import Any, Final
 from twisted.internet import tcp
 from twisted.logger import Logger
 
-# What a port gives to its transport is Twisted's business: Any.
+_Accepted = Any  # a port's arguments for its transport are Twisted's business
 Reactor = Any  # Twisted's real reactors provide many interfaces, no one names all
 
 
@@ -27,7 +27,7 @@ class Outbox:
         self._reactor = reactor
         self._waiting: list[StraightServer] = []
 
-    def server(self, *accepted: Any) -> StraightServer:
+    def server(self, *accepted: _Accepted) -> StraightServer:
         """What a port's ``transport`` is: called with each accepted connection."""
         return StraightServer(self, *accepted)
 
@@ -49,7 +49,7 @@ class Outbox:
 class StraightServer(tcp.Server):
     """An accepted connection which its outbox writes for."""
 
-    def __init__(self, outbox: Outbox, *accepted: Any) -> None:
+    def __init__(self, outbox: Outbox, *accepted: _Accepted) -> None:
         self._outbox: Final = outbox
         self._wanted = False  # somebody has something to write
         self._waits = False  # in the outbox
