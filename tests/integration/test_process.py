@@ -90,8 +90,8 @@ def test_sigterm_ends_with_status_0_and_a_second_start_recovers(started, tmp_pat
 
 def test_sigterm_transfers_and_flushes(started, tmp_path):
     # T04: the leader hands over, answers what is in flight, and exits 0; writers
-    # through the others hardly notice.
-    servers = cluster(Make.KVD, tmp_path, 3)
+    # through the others hardly notice. An election by time-out would take 3 s at least.
+    servers = cluster(Make.KVD, tmp_path, 3, **{"election-timeout": 3000})
     started.extend(servers)
     start_all(servers)
     leader = next(each for each in servers if each.leader_name() == each.name)
@@ -121,22 +121,21 @@ def test_sigterm_transfers_and_flushes(started, tmp_path):
     time.sleep(1)
     began = time.monotonic()
     assert leader.stop() == 0
-    assert time.monotonic() - began < 5
+    leaders = {each.leader_name() for each in others}
+    assert time.monotonic() - began < 2.5
+    assert leaders < {each.name for each in others}
     time.sleep(1)
     over.set()
     for thread in threads:
         thread.join(SECONDS)
     taken = [key for _, key, status, _ in results if status == 201]
     for server in others:
-        assert server.leader_name() in {each.name for each in others}
         for key in taken:
             assert value_of(server, key) == "x", key
-    # Faster than an election by time-out: leadership was handed over. What a follower
-    # had just forwarded may be lost with its leader; nobody may send it twice, so its
-    # writer waits in vain: one at most of each.
+    # What a follower had just forwarded may be lost with its leader; nobody may send it
+    # twice, so its writer waits in vain: one request at most of each.
     through_others = [each for each in results if not each[0].startswith(leader.name)]
     answered = [took for _, _, status, took in through_others if status == 201]
-    assert max(answered) < 0.9
     lost = [name for name, _, status, _ in through_others if status != 201]
     assert len(lost) == len(set(lost)) <= 4
     assert len(answered) > 20

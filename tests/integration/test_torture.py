@@ -34,7 +34,8 @@ def test_members_killed_under_writers_keep_every_promise(make_cluster):
     assert not problems, "\n".join([*problems[:10], again])
     print(
         f"{len(book.writes)} writes, {len(book.swaps)} swaps, {len(book.posts)} posts,"
-        f" {len(book.watched)} watched; {book.kills} kills, {book.leader_kills} of them"
+        f" {len(book.watched)} watched, {sum(len(s) for _, s in book.streams)} in"
+        f" {len(book.streams)} streams; {book.kills} kills, {book.leader_kills} of them"
         f" leaders, {book.freezes} freezes; {again}"
     )
     for server in servers:
@@ -46,6 +47,7 @@ def test_members_killed_under_writers_keep_every_promise(make_cluster):
     assert len(book.writes) > SECONDS * 2, again
     assert len(book.swaps) > SECONDS / 2, again
     assert len(book.watched) > SECONDS / 2, again
+    assert sum(len(seen) for _, seen in book.streams) > SECONDS / 2, again
 
 
 def leaf(key, value, index):
@@ -61,10 +63,14 @@ def kept():
     book.swaps = {1: 8, 2: 9}
     book.watched = {5: "/torture/w0/1", 6: "/torture/w0/2"}
     book.watch_passed = 6
+    book.tried["/torture/w1/2"] = "z"
+    book.writes["/torture/w1/2"] = ("z", 12)
+    book.streams = [(1, [11, 12]), (11, []), (11, [12])]
     leaves = [
         leaf("/torture/w0/1", "0-1", 5),
         leaf("/torture/w0/2", "0-2", 6),
         leaf("/torture/w1/1", "x", 11),
+        leaf("/torture/w1/2", "z", 12),
         leaf("/torture-queue/7", "1", 7),
         leaf("/torture-counter", "3", 10),
     ]
@@ -86,6 +92,10 @@ def test_the_judge_accepts_what_was_kept():
         lambda book, leaves: leaves["/torture/w1/1"].update(value="y"),
         lambda book, leaves: book.swaps.update({2: 8}),
         lambda book, leaves: book.watched.pop(5),
+        lambda book, leaves: book.streams.append((10, [11, 13])),
+        lambda book, leaves: book.streams.append((10, [12, 11])),
+        lambda book, leaves: book.streams.append((10, [12, 12])),
+        lambda book, leaves: book.streams.append((12, [12])),
         lambda book, leaves: book.problem("seen while it ran"),
     ],
 )

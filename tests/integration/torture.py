@@ -90,6 +90,7 @@ class Book:
         self.posts: dict[str, tuple[str, int]] = {}
         self.watched: dict[int, str] = {}
         self.watch_passed = 0
+        self.streams: list[tuple[int, list[int]]] = []
         self.problems: list[str] = []
         self.kills = 0
         self.leader_kills = 0
@@ -130,6 +131,7 @@ class Torture:
             ("swapper1", self._swap),
             ("poster", self._post),
             ("watcher", self._watch),
+            ("streamer", self._stream),
         ]
         threads = [
             threading.Thread(target=self._guard, args=(name, act), daemon=True)
@@ -293,6 +295,25 @@ class Torture:
             self.book.watch_passed = index
             wanted = index + 1
 
+    def _stream(self, chance: random.Random) -> None:
+        """Follow another writer by streams; a new one begins at the present."""
+        path = "/v2/keys/torture/w1?wait=true&recursive=true&stream=true"
+        while not self._over.wait(PAUSE_SECONDS):
+            connection = HTTPConnection(HOST, chance.choice(self._ports), timeout=2)
+            with (
+                contextlib.closing(connection),
+                contextlib.suppress(OSError, HTTPException, ValueError),
+            ):
+                connection.request("GET", path)
+                answer = connection.getresponse()
+                if answer.status != 200:
+                    continue
+                seen: list[int] = []
+                start = int(answer.getheader("X-Etcd-Index") or 0)
+                self.book.streams.append((start, seen))
+                while not self._over.is_set() and (line := answer.readline()):
+                    seen.append(json.loads(line)["node"]["modifiedIndex"])
+
 
 def tree(server: Server) -> tuple[int, dict[str, dict]]:
     """The etcd index and all leaves of one member, by key."""
@@ -347,4 +368,15 @@ def broken_promises(book: Book, leaves: dict[str, dict]) -> list[str]:
         missed = index <= book.watch_passed and index not in book.watched
         if key.startswith("/torture/w0/") and missed:
             problems.append(f"the watch passed {index} and did not see {key}")
+    written = {
+        index
+        for key, (_, index) in book.writes.items()
+        if key.startswith("/torture/w1/")
+    }
+    for start, seen in book.streams:
+        if seen != sorted(set(seen)) or (seen and seen[0] <= start):
+            problems.append(f"a stream after {start} went {seen}")
+        passed = {each for each in written if start < each <= max(seen, default=0)}
+        if passed - set(seen):
+            problems.append(f"a stream after {start} did not see {passed - set(seen)}")
     return problems
