@@ -60,7 +60,13 @@ def encode(document: str) -> bytes:
 
 
 def event_json(event: Event, *, now_ns: int) -> bytes:
-    """An event with its line end."""
+    """
+    An event with its line end.
+
+    A change shows the ttl of its own time, also when it is replayed much later, as
+    etcd does; a get that of ``now_ns``.
+    """
+    now_ns = event.time_ns or now_ns
     prev = event.prev
     node = _node(event.node, now_ns)
     if prev is None:

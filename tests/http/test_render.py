@@ -184,6 +184,16 @@ def test_what_is_left(left_ns, ttl):
     assert render.ttl_seconds(NOW + left_ns, now_ns=NOW) == ttl
 
 
+def test_a_change_shows_the_ttl_of_its_own_time_whenever_it_is_replayed():
+    """Seen at etcd 3.4.23: a set with ttl=100 replayed after 3 s still shows 100."""
+    node = NodeView("/k", "v", False, NOW + 100 * SECOND, None, 4, 4)
+    later = NOW + 3 * SECOND
+    event = Event("set", node, node, 4, False, NOW)
+    assert render.event_json(event, now_ns=later).count(b'"ttl":100,') == 2
+    got = Event("get", node, None, 4, False)
+    assert b'"ttl":97,' in render.event_json(got, now_ns=later)
+
+
 def test_a_path_of_3000_segments_is_no_recursion_error():
     node = NodeView("/x", "deep", False, None, None, 1, 1)
     for _ in range(3000):
