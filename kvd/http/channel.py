@@ -86,6 +86,7 @@ class Connection(Protocol):
     """See the module; also the outlet of streams, and producer of its transport."""
 
     _log = Logger()
+    _pipe: _Pipe
 
     def __init__(self, site: Owner) -> None:
         self._site = site
@@ -106,13 +107,10 @@ class Connection(Protocol):
         self._waiting: Deferred[Answer] | None = None
         self._stream: Stream | None = None
 
-    @property
-    def _pipe(self) -> _Pipe:
-        return cast(_Pipe, self.transport)
-
     # -- the transport's side -----------------------------------------------------------
 
     def connectionMade(self) -> None:
+        self._pipe = cast(_Pipe, self.transport)
         if self._site.admit(self):
             self._pipe.registerProducer(self, True)
             return

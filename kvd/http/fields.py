@@ -80,11 +80,15 @@ class HeaderBlock(NamedTuple):
 
 
 class HeaderBlocks:
-    """Judges header blocks, and remembers the usual ones."""
+    """
+    Judges header blocks, and remembers the usual ones.
+
+    :ivar known: those of HTTP/1.1 requests whose every line ends in CR LF.
+    """
 
     def __init__(self, *, count_max: int) -> None:
         self._count_max = count_max
-        self._known: dict[tuple[bytes, bool], HeaderBlock] = {}
+        self.known: dict[bytes, HeaderBlock] = {}
 
     def judge(self, block: bytes, old: bool) -> HeaderBlock:
         """
@@ -92,14 +96,14 @@ class HeaderBlocks:
         :param old: HTTP/1.0, which has no transfer codings and needs no Host.
         :raises Refusal: for anything that V2-SPEC 1.4 refuses in a header.
         """
-        known = self._known.get((block, old))
-        if known is None:
-            known = _judge(_lines(block, self._count_max), old=old)
-            if len(block) <= _REMEMBERED_BYTES_MAX:
-                if len(self._known) >= _REMEMBERED_MAX:
-                    self._known.clear()
-                self._known[block, old] = known
-        return known
+        judged = _judge(_lines(block, self._count_max), old=old)
+        line_feeds = block.count(b"\n")
+        usual = not old and line_feeds == block.count(b"\r\n")
+        if usual and len(block) <= _REMEMBERED_BYTES_MAX:
+            if len(self.known) >= _REMEMBERED_MAX:
+                self.known.clear()
+            self.known[block] = judged
+        return judged
 
 
 def _lines(block: bytes, count_max: int) -> list[tuple[bytes, bytes]]:

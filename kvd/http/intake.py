@@ -25,7 +25,12 @@ from kvd.http.fields import (
     Refusal,
 )
 from kvd.http.settings import HttpSettings
-from kvd.http.targets import RequestLine, is_http, parse_request_line
+from kvd.http.targets import (
+    RequestLine,
+    is_http,
+    parse_request_line,
+    parse_usual_line,
+)
 
 _UNWANTED_BODY_MAX = 256 << 10  # of a body that nobody reads, as Go
 _HEAD_END = re.compile(rb"\n\r?\n")
@@ -137,15 +142,26 @@ class Intake:
         if at >= len(have):
             return None
         end = have.find(b"\r\n\r\n", at + self._scanned)
-        if end < 0 or end - at > self._routes.settings.header_bytes_max:
+        settings = self._routes.settings
+        if end < 0 or end - at > settings.header_bytes_max:
             return self._next_unusual()
         line_end = have.find(b"\r\n", at)
         line = bytes(have[at:line_end])
         block = bytes(have[line_end + 2 : end])
-        if b"\n" in line or b"\n\n" in block or b"\n\r\n" in block:
-            return self._next_unusual()
+        usual = parse_usual_line(line)
+        fields = self._routes.blocks.known.get(block)
+        if (
+            usual is None
+            or fields is None
+            or len(line) > settings.request_line_bytes_max
+        ):
+            if b"\n" in line or b"\n\n" in block or b"\n\r\n" in block:
+                return self._next_unusual()
+            self._read_to(end + 4)
+            return self._begin(line, block)
         self._read_to(end + 4)
-        return self._begin(line, block)
+        self._first = False
+        return self._route(usual, fields)
 
     def _next_unusual(self) -> Arrived | None:
         """A head with bare line feeds, or incomplete, or too large."""
@@ -180,16 +196,18 @@ class Intake:
         self._scanned = 0
 
     def _begin(self, line: bytes, block: bytes) -> Arrived | None:
-        """The head is complete: decide who answers, and what of the body is needed."""
         routes = self._routes
         if len(line) > routes.settings.request_line_bytes_max:
             raise Refusal(HEAD_TOO_LARGE)
         parsed = parse_request_line(line, first=self._first)
         self._first = False
-        old = parsed.old
-        fields = routes.blocks.judge(block, old)
-        path, handler, limit = routes.route(parsed, fields)
-        request = Request(parsed.method, path, parsed.query, fields, old)
+        return self._route(parsed, routes.blocks.judge(block, parsed.old))
+
+    def _route(self, line: RequestLine, fields: HeaderBlock) -> Arrived | None:
+        """The head is complete: decide who answers, and what of the body is needed."""
+        old = line.old
+        path, handler, limit = self._routes.route(line, fields)
+        request = Request(line.method, path, line.query, fields, old)
         length = fields.length
         if fields.expects_other:
             return Arrived(_expectation_failed, request, True)

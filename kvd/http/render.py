@@ -71,11 +71,9 @@ def event_json(event: Event, *, now_ns: int) -> bytes:
     node = _node(event.node, now_ns)
     if prev is None:
         return encode(f'{{"action":"{event.action}","node":{node}}}\n')
-    # What expired had no time left to show, whenever the event is shown.
-    shown_ns = None if event.action == "expire" else now_ns
     return encode(
         f'{{"action":"{event.action}","node":{node},'
-        f'"prevNode":{_node(prev, shown_ns)}}}\n'
+        f'"prevNode":{_node(prev, now_ns)}}}\n'
     )
 
 
@@ -106,7 +104,7 @@ def ttl_seconds(expiration_ns: int, *, now_ns: int) -> int:
     return -(-left // _SECOND)
 
 
-def _node(node: NodeView, now_ns: int | None) -> str:
+def _node(node: NodeView, now_ns: int) -> str:
     if node.nodes is None and node.expiration_ns is None and node.value is not None:
         return (
             f'{{"key":{quoted(node.key)},"value":{quoted(node.value)},'
@@ -116,7 +114,7 @@ def _node(node: NodeView, now_ns: int | None) -> str:
     return _tree(node, now_ns)
 
 
-def _tree(root: NodeView, now_ns: int | None) -> str:
+def _tree(root: NodeView, now_ns: int) -> str:
     """Any node; deep trees are walked with a list, not by recursion."""
     out: list[str] = []
     # What is still to be written, last first: nodes, and text between them.
@@ -140,7 +138,7 @@ def _tree(root: NodeView, now_ns: int | None) -> str:
     return "".join(out)
 
 
-def _fields_before_nodes(node: NodeView, now_ns: int | None) -> list[str]:
+def _fields_before_nodes(node: NodeView, now_ns: int) -> list[str]:
     fields = []
     if node.key and node.key != "/":
         fields.append(f'"key":{quoted(node.key)}')
@@ -150,9 +148,7 @@ def _fields_before_nodes(node: NodeView, now_ns: int | None) -> list[str]:
         fields.append('"dir":true')
     if node.expiration_ns is not None:
         fields.append(f'"expiration":"{rfc3339_nano(node.expiration_ns)}"')
-        ttl = (
-            ttl_seconds(node.expiration_ns, now_ns=now_ns) if now_ns is not None else 0
-        )
+        ttl = ttl_seconds(node.expiration_ns, now_ns=now_ns)
         if ttl:
             fields.append(f'"ttl":{ttl}')
     return fields

@@ -40,12 +40,8 @@ class RequestLine(NamedTuple):
     host: bytes | None = None
 
 
-def parse_request_line(line: bytes, *, first: bool) -> RequestLine:
-    """
-    :param line: without its line end.
-    :param first: the first one of its connection.
-    :raises Refusal: V2-SPEC 1.4.
-    """
+def parse_usual_line(line: bytes) -> RequestLine | None:
+    """What clients nearly always send; None for all that must be looked at closely."""
     words = line.split(b" ")
     if len(words) == 3 and words[2] == b"HTTP/1.1":
         method = _METHODS.get(words[0])
@@ -56,7 +52,7 @@ def parse_request_line(line: bytes, *, first: bool) -> RequestLine:
                 path, _, query = text.partition("?")
                 if "%" not in path and "//" not in path and "/." not in path:
                     return RequestLine(method, path, query, False, True)
-    return _parse_unusual(line, first=first)
+    return None
 
 
 def is_http(line: bytes) -> bool:
@@ -66,7 +62,15 @@ def is_http(line: bytes) -> bool:
     return version is not None and version[1] == b"1"
 
 
-def _parse_unusual(line: bytes, *, first: bool) -> RequestLine:
+def parse_request_line(line: bytes, *, first: bool) -> RequestLine:
+    """
+    :param line: without its line end.
+    :param first: the first one of its connection.
+    :raises Refusal: V2-SPEC 1.4.
+    """
+    usual = parse_usual_line(line)
+    if usual is not None:
+        return usual
     if first and not is_http(line):
         raise NotHttpError
     words = line.split(b" ", 2)

@@ -66,8 +66,7 @@ def slow_node(node: NodeView, now: int | None) -> str:
 def slow_event(event: Event) -> bytes:
     text = f'{{"action":"{event.action}","node":{slow_node(event.node, NOW)}'
     if event.prev is not None:
-        now = None if event.action == "expire" else NOW
-        text += f',"prevNode":{slow_node(event.prev, now)}'
+        text += f',"prevNode":{slow_node(event.prev, NOW)}'
     return (text + "}\n").encode()
 
 
@@ -192,6 +191,20 @@ def test_a_change_shows_the_ttl_of_its_own_time_whenever_it_is_replayed():
     assert render.event_json(event, now_ns=later).count(b'"ttl":100,') == 2
     got = Event("get", node, None, 4, False)
     assert b'"ttl":97,' in render.event_json(got, now_ns=later)
+
+
+@pytest.mark.parametrize(
+    ("overdue_ns", "shown"),
+    [(0, b""), (SECOND - 1, b""), (SECOND, b'"ttl":-1,'), (3 * SECOND, b'"ttl":-3,')],
+)
+def test_an_expiry_shows_how_long_overdue_it_was(overdue_ns, shown):
+    """Seen at etcd 3.4.23: nothing, unless everybody was down when the time came."""
+    node = NodeView("/k", None, False, None, None, 5, 4)
+    prev = NodeView("/k", "v", False, NOW, None, 4, 4)
+    event = Event("expire", node, prev, 5, False, NOW + overdue_ns)
+    body = render.event_json(event, now_ns=NOW + 100 * SECOND)
+    assert (b'"ttl"' in body) == bool(shown)
+    assert shown in body
 
 
 def test_a_path_of_3000_segments_is_no_recursion_error():
