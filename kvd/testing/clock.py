@@ -29,7 +29,16 @@ class SimulatedCrash(BaseException):
 class Timer:
     """A call on the timeline; also what a member gets from ``callLater``."""
 
-    __slots__ = ("_timeline", "args", "function", "kwargs", "sequence", "state", "time")
+    __slots__ = (
+        "_timeline",
+        "args",
+        "function",
+        "kwargs",
+        "process",
+        "sequence",
+        "state",
+        "time",
+    )
 
     def __init__(
         self,
@@ -44,6 +53,7 @@ class Timer:
         self.function = function
         self.args = args
         self.kwargs = kwargs
+        self.process: Process | None = None
         self.sequence = 0
         self.state = _PENDING
 
@@ -108,6 +118,10 @@ class Timeline:
         while heap and heap[0][0] <= until:
             time, sequence, timer = heapq.heappop(heap)
             if timer.state != _PENDING or timer.sequence != sequence:
+                continue
+            process = timer.process
+            if process is not None and process.paused:
+                process.hold(timer)
                 continue
             self.now = time
             timer.state = _CALLED
@@ -200,9 +214,7 @@ class Process:
         self.paused = False
         self._crashed = crashed
         self._turned = turned
-        self._waiting: list[
-            tuple[_Function, tuple[object, ...], dict[str, object]]
-        ] = []
+        self._held: list[tuple[Timer, int]] = []
 
     def seconds(self) -> float:
         return self.machine.seconds()
@@ -232,7 +244,13 @@ class Process:
         **kwargs: object,
     ) -> Timer:
         """As callLater, in true seconds."""
-        return self.timeline.after(seconds, self.run, function, *args, **kwargs)
+        timeline = self.timeline
+        timer = Timer(
+            timeline, timeline.now + seconds, self.run, (function, *args), kwargs
+        )
+        timer.process = self
+        timeline.push(timer)
+        return timer
 
     def run(
         self,
@@ -244,7 +262,7 @@ class Process:
         if not self.alive:
             return
         if self.paused:
-            self._waiting.append((function, args, kwargs))
+            self.after(0, function, *args, **kwargs)
             return
         try:
             function(*args, **kwargs)
@@ -256,15 +274,19 @@ class Process:
     def pause(self) -> None:
         self.paused = True
 
+    def hold(self, timer: Timer) -> None:
+        """A timer that came due while the process is paused; it is still active."""
+        self._held.append((timer, timer.sequence))
+
     def resume(self) -> None:
         """Everything that came due meanwhile happens now, in its order."""
-        if not self.paused:
-            return
         self.paused = False
-        waiting, self._waiting = self._waiting, []
-        for function, args, kwargs in waiting:
-            self.timeline.after(0, self.run, function, *args, **kwargs)
+        held, self._held = self._held, []
+        for timer, sequence in held:
+            if timer.active() and timer.sequence == sequence:
+                timer.reset(0)
 
     def end(self) -> None:
         self.alive = False
-        self._waiting.clear()
+        self.paused = False
+        self._held.clear()

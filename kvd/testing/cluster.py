@@ -137,6 +137,15 @@ class SimulatedCluster(Host):
         machine.disk.process_end()
         self._restart_later(machine)
 
+    def stop(self, run: Run) -> None:
+        """In the member's own turn: let it end in good order, and start it again."""
+        self.note(f"stop {run.member_id}")
+        run.stop().addCallback(self._stopped, run)
+
+    def _stopped(self, _: object, run: Run) -> None:
+        self.counts["stopped"] += 1
+        self.kill(run.machine)
+
     def _stop(self, machine: Machine, why: str) -> None:
         if machine.run is not None:
             self.note(f"{why} {machine.member_id}")
@@ -197,6 +206,8 @@ class SimulatedCluster(Host):
             raise Violated(f"several events of {command}")
         if request.request_id.member_id not in self.invariants.leaders.values():
             raise Violated(f"a Sync of a member that never led: {request}")
+        if command.expiration_ns > request.time_ns:
+            raise Violated(f"a Sync ahead of its own clock: {request}, {command}")
         for event in events:
             prev = getattr(event, "prev", None)
             if prev is None or prev.expiration_ns > command.expiration_ns:
@@ -222,7 +233,9 @@ class SimulatedCluster(Host):
         while condition():
             self.steps += 1
             if self.steps > STEPS_MAX:
-                raise Violated(f"no end after {STEPS_MAX} steps, at {self.timeline.now}")
+                raise Violated(
+                    f"no end after {STEPS_MAX} steps, at {self.timeline.now}"
+                )
             if not step(until):
                 self.timeline.now = until
                 return not condition()

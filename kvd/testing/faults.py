@@ -193,6 +193,15 @@ class Nemesis:
         self._cluster.kill(machine)
         return nothing
 
+    def fault_stop(self) -> Undo | None:
+        """SIGTERM: what is under way is finished, the files are closed."""
+        machine = self._often_leader()
+        run = machine.run if machine is not None else None
+        if run is None or not run.ready:
+            return None
+        run.process.after(0, self._cluster.stop, run)
+        return nothing
+
     def fault_power_cut_all(self) -> Undo | None:
         for machine in self._cluster.machines.values():
             if machine.up:
@@ -311,13 +320,9 @@ class Nemesis:
         members = run.cluster.members()
         choice = self._random.random()
         learners = [record for record in members if record.learner]
-        if learners and choice < 0.6:
-            target = self._random.choice(learners).member_id
-            change = ConfigChange(
-                ChangeKind.ADD_VOTER, target, encode_record(record_of(target))
-            )
-            self._reconfigure(run, change, "promote")
-        elif len(members) > 1 and choice > 0.55:
+        if learners and choice < 0.75:
+            self._promote(self._random.choice(learners).member_id)
+        elif len(members) > 1 and choice > 0.6:
             target = self._random.choice(members).member_id
             self._reconfigure(run, ConfigChange(ChangeKind.REMOVE, target), "remove")
         elif len(self._cluster.machines) < MEMBERS_MAX:
@@ -338,6 +343,14 @@ class Nemesis:
         )
         self._reconfigure(run, change, "add_learner" if learner else "add_voter")
 
+    def _promote(self, member_id: int) -> None:
+        runs = self._cluster.serving()
+        if runs:
+            change = ConfigChange(
+                ChangeKind.ADD_VOTER, member_id, encode_record(record_of(member_id))
+            )
+            self._reconfigure(self._random.choice(runs), change, "promote")
+
     def _reconfigure(self, run: Run, change: ConfigChange, name: str) -> None:
         def begin() -> None:
             answer: Deferred[Applied] = run.node.reconfigure(change)
@@ -347,6 +360,11 @@ class Nemesis:
             self._cluster.invariants.acknowledged(outcome.index, outcome.term)
             if not isinstance(outcome.value, RefusedChange):
                 self._cluster.counts[name] += 1
+                if name == "add_learner" and not self.stopped:
+                    seconds = 0.5 + self._random.random()
+                    self._cluster.timeline.after(
+                        seconds, self._promote, change.member_id
+                    )
 
         def refused(failure: Failure) -> None:
             if isinstance(failure.value, ReconfigurationRefused):

@@ -275,6 +275,7 @@ class Run:
             ),
             progress=lambda _: None,
         )
+        self._close = opened.persistence.close
         found = opened.recovered
         hard_state, entries = found.hard_state, found.entries
         log = self.invariants.logs[self.member_id]
@@ -363,7 +364,7 @@ class Run:
     # -- in the middle --------------------------------------------------------
 
     def _turned(self) -> None:
-        if self.ready and self.process.alive:
+        if self.ready:
             raft = self.raft
             self.invariants.turned(
                 self.member_id,
@@ -372,6 +373,14 @@ class Run:
                 commit=raft.commit,
                 term_at=raft._state.log.term,  # noqa: SLF001 -- nobody else may look
             )
+
+    def stop(self) -> Deferred[None]:
+        """Fires when the member has finished and let go of its files."""
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        await self.node.stop()
+        await self._close()
 
     # -- the end --------------------------------------------------------------
 
@@ -382,6 +391,7 @@ class Run:
         """The process is gone; what happens to the disk is its caller's choice."""
         if self.process.alive:
             self.process.end()
+            self.ready = False
             self._network.left(self.member_id)
             self.machine.run = None
             for tell in self.ended:

@@ -100,11 +100,19 @@ class Network:
             self._streams.pop(pair).end(ok=False)
 
     def stream(self, transport: SimulatedTransport, message: InstallSnapshot) -> None:
-        """Carry a snapshot, unless one is on its way between the two."""
+        """
+        Carry a snapshot, unless one is on its way between the two.
+
+        One that somebody else is sending to the same member ends: it takes one at a
+        time, from the newest who offers one.
+        """
         pair = (message.sender, message.to)
         running = self._streams.get(pair)
         if running is not None and not running.ended:
             return
+        for (_, to), other in self._streams.items():
+            if to == message.to:
+                other.end(ok=False)
         self._streams[pair] = stream = Stream(self, transport, message)
         stream.start()
 

@@ -23,7 +23,8 @@ from kvd.testing.faults import NAMES
 from kvd.testing.simulation import Report, plan_of, simulate
 
 COUNTED = (
-    *(name for name in NAMES if name not in {"reconfigure", "crash_soon"}),
+    *(name for name in NAMES if name not in {"reconfigure", "crash_soon", "stop"}),
+    "stopped",
     "crash_at_write",
     "torn_write",
     "undone_folder_step",

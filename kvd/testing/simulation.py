@@ -22,6 +22,9 @@ SETTLE_ELECTIONS = 40
 KINDS_MIN, KINDS_MAX = 3, 7
 FINAL_READER = 99
 
+OFTEN = {"reconfigure": 0.25, "ring": 0.15, "crash_soon": 0.1}
+"""How often kinds that rarely come to anything are added to those that were drawn."""
+
 
 @attrs.frozen(kw_only=True)
 class Plan:
@@ -48,21 +51,25 @@ def plan_of(seed: int, members: int = 0) -> Plan:
     :param members: 0: let the seed choose.
     """
     random = Random(f"{seed} plan")
-    count = members or random.choices((1, 3, 5), weights=(12, 68, 20))[0]
-    kinds = random.randint(KINDS_MIN, KINDS_MAX)
+    count = members or random.choices((1, 3, 5), weights=(10, 60, 30))[0]
     names = ALONE if count == 1 else NAMES
+    kinds = set(random.sample(names, random.randint(KINDS_MIN, KINDS_MAX)))
+    for name, share in OFTEN.items():
+        if name in names and random.random() < share:
+            kinds.add(name)
     return Plan(
         seed=seed,
         members=count,
         seconds=random.uniform(5.0, 9.0),
         clients=random.randint(2, 4),
-        think_seconds=random.choice((0.1, 0.2, 0.3)),
-        faults=tuple(random.sample(names, kinds)),
+        think_seconds=random.choice((0.08, 0.15, 0.3)),
+        faults=tuple(sorted(kinds)),
         pause_seconds=random.choice((0.3, 0.6, 1.2)),
         sizes=Sizes(
             snapshot_count=random.choice((10, 25, 60, 1000)),
             catchup_entries=random.choice((0, 3, 10)),
             segment_bytes=random.choice((1024, 4096, 16384)),
+            append_bytes_max=random.choice((1, 256, 4096)),
         ),
         wire=seed % 16 == 0,
     )

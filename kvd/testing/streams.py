@@ -39,6 +39,7 @@ class Stream:
         self._back = network.link(message.to, message.sender)
         self._reader: SnapshotReader | None = None
         self._writer: SnapshotWriter | None = None
+        self._writing = False
         self.ended = False
 
     def start(self) -> None:
@@ -51,10 +52,16 @@ class Stream:
         self.ended = True
         if self._reader is not None:
             self._reader.close()
-        if not ok and self._writer is not None and self._target is not None:
-            self._target.process.run(self._writer.abort)
+        if not ok and not self._writing:
+            self._abort()
         sender = self._transport
         sender.process.run(self._tell, ok)
+
+    def _abort(self) -> None:
+        """The receiver drops what it has; never while it is writing."""
+        if self._writer is not None and self._target is not None:
+            self._target.process.run(self._writer.abort)
+            self._writer = None
 
     def _tell(self, ok: bool) -> None:
         self._transport.owner.events.snapshot_sent(self._message.to, ok=ok)
@@ -85,13 +92,17 @@ class Stream:
             await self._hop(there=True)
             if self._broken():
                 return
+            self._writing = True
             await writer.write(chunk)
-            if self._broken():
+            self._writing = False
+            if self.ended:
+                self._abort()
                 return
+        self._writing = True
         await writer.commit()
+        self._writer = None
         if self._broken():
             return
-        self._writer = None
         self._network.counts.snapshots += 1
         final = InstallSnapshot(
             to=message.to, sender=message.sender, term=message.term, meta=meta

@@ -103,6 +103,24 @@ def test_a_paused_process_does_it_all_later_in_order(timeline):
     assert said == [1, 2]
 
 
+def test_a_timer_of_a_paused_process_can_still_be_cancelled_or_moved(timeline):
+    process = process_on(timeline)
+    said = []
+    process.pause()
+    gone = process.callLater(1, said.append, "gone")
+    moved = process.callLater(1, said.append, "moved")
+    timeline.run(2)
+    assert gone.active()
+    gone.cancel()
+    moved.reset(5)
+    process.run(said.append, "called")
+    process.resume()
+    timeline.run(3)
+    assert said == ["called"]
+    timeline.run(8)
+    assert said == ["called", "moved"]
+
+
 def test_a_process_that_has_ended_does_nothing_more(timeline):
     process = process_on(timeline)
     said = []
