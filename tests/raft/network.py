@@ -141,7 +141,10 @@ class Member:
 
     def turn(self):
         """The Ready loop."""
+        turns = 0
         while self.up and self.raft.has_ready():
+            turns += 1
+            assert turns < 1000, "the core never comes to rest"
             ready = self.raft.ready()
             self.network.send(ready.messages)
             self.notices += ready.notices

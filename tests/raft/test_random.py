@@ -163,6 +163,7 @@ def storm(seed, **how):
     try:
         chance = random.Random(f"how {seed}")
         size = chance.choice((3, 3, 5))
+        how.setdefault("election_ticks", chance.choice((3, 3, 10)))
         how.setdefault("pre_vote", chance.random() < 0.8)
         how.setdefault("check_quorum", chance.random() < 0.8)
         how.setdefault("append_bytes_max", chance.choice((30, 100, 1 << 20)))
