@@ -315,6 +315,8 @@ REFUSALS = [
             + b"7\r\nvalue=1\r\n0\r\n\r\n"
         ),
         "GET $/a",
+        meant="both take the chunked body; kvd then closes the connection, as RFC 9112 6.1 "
+        "asks, because two lengths are how requests are smuggled past a proxy",
     ),
     row(
         "a header block above 1 MiB is 431",
