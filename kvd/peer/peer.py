@@ -133,7 +133,7 @@ class Peer:
         connection = self._connection
         if connection is None or connection.closed:
             return
-        while not connection.paused:
+        while not connection.full:
             if not self._rest:
                 if not self._queue:
                     return

@@ -62,7 +62,7 @@ class SendingConnection(BoxConnection):
 
     :ivar welcome: fires with this connection when both Hellos were accepted; fails
         with :class:`Refused` or :class:`PeerError`.
-    :ivar paused: the transport's buffer is full; :attr:`on_room` is called when not.
+    :ivar full: the transport's buffer is full; :attr:`on_room` is called when not.
     :ivar latency_seconds: of the newest ping.
     """
 
@@ -83,7 +83,8 @@ class SendingConnection(BoxConnection):
         self.welcome: Deferred[SendingConnection] = Deferred(
             lambda _: self.drop("given up")
         )
-        self.paused = False
+        # Not "paused": that word stops Twisted's parser below us.
+        self.full = False
         self.on_room: Callable[[], None] | None = None
         self.on_gone: Callable[[str], None] | None = None
         self.latency_seconds = 0.0
@@ -141,7 +142,7 @@ class SendingConnection(BoxConnection):
             raise PeerError("a command that a dialler does not take")
 
     def tick(self) -> None:
-        if self.paused or self._ping_outstanding:
+        if self.full or self._ping_outstanding:
             return
         asked_at = self._clock.seconds()
         self._ping_outstanding = True
@@ -153,10 +154,10 @@ class SendingConnection(BoxConnection):
         self.request(Ping).addCallbacks(answered, lambda _: None)
 
     def pauseProducing(self) -> None:
-        self.paused = True
+        self.full = True
 
     def resumeProducing(self) -> None:
-        self.paused = False
+        self.full = False
         if not self.closed and self.on_room is not None:
             self.on_room()
 

@@ -4,6 +4,7 @@ import hashlib
 import random
 
 import pytest
+from twisted.internet.defer import fail
 from twisted.protocols import amp
 
 from kvd.errors import PeerError
@@ -137,6 +138,7 @@ def test_a_stalled_sender_is_given_up():
     world.run(0.005)
     one.disk.delay_seconds = 3600
     world.run(14)
+    assert one.events.snapshots == []
     assert two.disk.writers[0].state == "open"
     world.run(2)
     assert two.disk.writers[0].state == "aborted"
@@ -145,13 +147,16 @@ def test_a_stalled_sender_is_given_up():
     assert one.disk.readers[0].closed
 
 
-def test_a_stalled_receiver_is_given_up():
+def test_a_stalled_receiver_is_given_up(log_lines):
     world, one, two = ready(bytes(10 << 20))
     one.transport.send([ASKED])
     world.run(0.005)
     two.disk.delay_seconds = 3600
-    world.run(16)
+    world.run(14)
+    assert one.events.snapshots == []
+    world.run(2)
     assert one.events.snapshots == [(2, False)]
+    assert any("no progress within 15 seconds" in line for line in log_lines)
     world.run(3600 * 2)
     assert two.disk.writers[0].state == "aborted"
 
@@ -356,3 +361,32 @@ def test_the_request_of_a_closed_connection_fails():
     world.run(0.01)
     connection.finish("again").addCallback(ends.append)
     assert ends == [None]
+
+
+def test_a_stream_lost_during_its_commit_delivers_nothing():
+    world, one, two = ready()
+    one.transport.send([ASKED])
+    while not two.disk.writers or two.disk.writers[0].state != "committing":
+        if two.disk.writers and len(two.disk.writers[0].content) == len(CONTENT):
+            two.disk.delay_seconds = 1
+        world.run(0.0005)
+    (_, _client, server) = world.network.connections[-1]
+    server.abortConnection()
+    world.run(5)
+    assert one.events.snapshots == [(2, False)]
+    assert two.messages == []
+    one.transport.send([ASKED])
+    world.run(10)
+    assert two.messages == [ASKED]
+
+
+def test_an_error_of_our_own_while_receiving_ends_the_stream(logged_failures):
+    world, one, two = ready(bytes(10 << 20))
+    one.transport.send([ASKED])
+    world.run(0.005)
+    two.disk.writers[0].write = lambda chunk: fail(ZeroDivisionError())
+    world.run(1)
+    assert one.events.snapshots == [(2, False)]
+    assert two.disk.writers[0].state == "aborted"
+    assert [each.type for each in logged_failures] == [ZeroDivisionError]
+    logged_failures.clear()

@@ -3,8 +3,9 @@
 import itertools
 
 import pytest
+from twisted.internet.defer import fail
 
-from kvd.peer.commands import PIECE_BYTES_MAX, Batch, batch_box
+from kvd.peer.commands import PIECE_BYTES_MAX, Batch, Ping, batch_box
 from kvd.peer.peer import Peer
 from kvd.peer.reception import Reception
 from kvd.peer.settings import PeerSettings
@@ -192,6 +193,23 @@ def test_a_long_batch_on_a_slow_line_is_not_silence():
     world.run(0.1)
     assert len(two.messages) == 1
     assert len(world.streams(one, two)) == 1
+
+
+def test_answers_are_heard_while_our_own_buffer_is_full():
+    world = World().start()
+    one, two = world.members
+    (client, server) = world.streams(one, two)[0]
+    connection = client.protocol
+    world.run(0.7)
+    server.reading = False
+    one.transport.send([append(bytes(1 << 20))])
+    world.run(0.01)
+    assert connection.full
+    heard = []
+    connection.request(Ping).addCallback(heard.append)
+    server.protocol.answer(b"%x" % connection._last_tag, Ping)
+    world.run(0.01)
+    assert heard == [{}]
 
 
 def test_peer_backpressure_bounded():
@@ -443,3 +461,47 @@ def test_statistics_count_what_came_and_went():
         1,
     )
     assert mirror.counters.bytes_received > 0
+
+
+def test_nothing_is_delivered_once_the_connection_is_closed_in_between():
+    # The member may change its mind about a sender while it takes a message of it.
+    world = World().start()
+    one, two = world.members
+
+    def received(message):
+        two.events.messages.append(message)
+        two.transport.set_peers({})
+
+    two.events.received = received
+    one.transport.send([heartbeat(1), heartbeat(2), heartbeat(3)])
+    world.run(0.01)
+    assert two.messages == [heartbeat(1)]
+
+
+def test_an_endpoint_that_fails_in_its_own_way_is_a_failed_attempt(log_lines):
+    world = World()
+    one, two = world.members
+
+    class Broken:
+        def connect(self, factory):
+            return fail(OSError("no route"))
+
+    one.transport._dialler._connect = lambda url: Broken()
+    one.knows(two).transport.start()
+    world.run(1)
+    assert any("OSError: no route" in line for line in log_lines)
+    assert one.transport.connected() == frozenset()
+
+
+def test_a_connection_that_moves_while_it_closes_is_left_to_close():
+    world = World().start()
+    one, two = world.members
+    peer = one.transport._peers[2]
+    connection = peer._connection
+    peer.stop()
+    one.transport.send([heartbeat(1)])
+    world.run(0.01)
+    ends = []
+    connection.finish("twice").addCallback(ends.append)
+    assert ends == [None]
+    assert two.messages == []
