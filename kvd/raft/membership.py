@@ -101,8 +101,6 @@ def refusal_of(state: State, change: ConfigChange) -> ChangeRefusal | None:
         return ChangeRefusal.TRANSFERRING
     if not state.has_committed_in_term:
         return ChangeRefusal.NOT_READY
-    if state.has_unapplied_change:
-        return ChangeRefusal.PENDING
     if not replication.has_room(state, len(change.context)):
         return ChangeRefusal.TOO_MUCH_UNCOMMITTED
     after = changed(state.configuration, change)

@@ -237,9 +237,8 @@ def may_commit_by_counting(state: State, index: int) -> bool:
 
 def own_entries_durable(state: State) -> None:
     """The leader counts itself as far as its own disk has got (thesis 10.2.1)."""
-    progress = state.progress[state.me]
-    if progress.accepted(state.log.stable, state.log.last):
-        maybe_commit(state)
+    state.progress[state.me].accepted(state.log.stable, state.log.last)
+    maybe_commit(state)
 
 
 def unreachable(state: State, member_id: int) -> None:

@@ -104,7 +104,7 @@ def test_a_message_cut_short_or_too_long_is_refused(message, data):
             codec.decode_message(wrong)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(messages, st.data())
 def test_a_message_with_a_changed_byte_is_a_message_or_refused(message, data):
     encoded = bytearray(codec.encode_message(message))
@@ -113,7 +113,7 @@ def test_a_message_with_a_changed_byte_is_a_message_or_refused(message, data):
     decoded_or_refused(bytes(encoded))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.binary(max_size=80), st.integers(0, 14))
 def test_random_bytes_are_refused_and_nothing_worse(noise, number):
     decoded_or_refused(noise)

@@ -496,3 +496,16 @@ def test_recovered_state_that_contradicts_itself_is_refused():
     ):
         with pytest.raises(InvariantViolated):
             Network(disks={1: disk})
+
+
+def test_an_older_write_does_not_make_our_vote_durable():
+    member = lone(pre_vote=False)
+    member.saves_at_once = False
+    entry = Entry(1, 1, EntryKind.NORMAL, b"")
+    member.step(AppendEntries(1, 2, 1, 0, 0, (entry,), 0))
+    time_out(member)
+    member.step(VoteResponse(1, 3, 2, True, False))
+    member.saved()
+    assert member.raft.role is Role.CANDIDATE
+    member.saved()
+    assert member.raft.role is Role.LEADER

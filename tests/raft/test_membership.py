@@ -509,3 +509,12 @@ def test_log_of_an_empty_follower_is_filled_from_the_first_entry():
     network.tick(count=2)
     for member in network:
         assert member.log.last == 4
+
+
+def test_a_learner_skips_a_refused_change_too():
+    member = lone(voters=(2, 3), learners=(1,))
+    member.apply = lambda entry: member.raft.skip_change()
+    refused = change_entry(1, 1, ChangeKind.REMOVE, 3)
+    member.step(AppendEntries(1, 2, 1, 0, 0, (refused,), 1))
+    assert member.raft.applied_index == 1
+    assert member.state.configuration == configuration(2, 3, learners=[1])

@@ -492,5 +492,5 @@ STORMY = [
 def test_the_storm_finds_a_planted_bug_without_being_told(plant, monkeypatch):
     plant(monkeypatch)
     with pytest.raises(CAUGHT):
-        for seed in range(150):
+        for seed in range(60, 200):  # where the rarest of them shows soon
             storm(seed)

@@ -13,7 +13,7 @@ from kvd.raft.messages import ChangeKind, InstallSnapshot, Role
 
 from .network import Network
 
-SEEDS = 60
+SEEDS = 50
 STEPS = 700
 
 

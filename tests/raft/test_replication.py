@@ -754,7 +754,8 @@ def test_a_log_compacted_without_a_snapshot_stops_the_member():
         member.step(AppendResponse(1, 2, member.raft.term, 3, True, 0, 0))
 
 
-def test_an_empty_question_into_the_compacted_part_becomes_a_snapshot():
+@pytest.mark.parametrize("window", [0, 64])
+def test_what_is_sent_out_of_the_compacted_part_becomes_a_snapshot(window):
     member = lone((1, 1, 1), commit=3)
     lead(member)
     ack(member, 2, index=1)
@@ -763,10 +764,10 @@ def test_an_empty_question_into_the_compacted_part_becomes_a_snapshot():
     take(member)
     progress = progress_of(member, 2)
     progress.next = 2
-    progress.inflight.extend([(2, 1)] * 64)
+    progress.inflight.extend([(2, 1)] * window)
     member.tick(2)
     member.step(HeartbeatResponse(1, 2, member.raft.term, 2))
-    assert take(member, InstallSnapshot)
+    assert len(take(member, InstallSnapshot)) == 1
 
 
 # -- recovery and contract --------------------------------------------------------------------
@@ -829,3 +830,20 @@ def test_a_vote_request_with_entries_unsaved_still_waits():
     member.step(append((1, 1), 1))
     member.step(RequestVote(1, 3, 1, 9, 9, True, False))
     assert take(member) == []
+
+
+def test_nothing_is_compacted_without_a_snapshot():
+    member = Network([1])[1]
+    member.tick()
+    member.raft.compact(1)
+    assert member.log.offset == 0
+
+
+def test_heartbeats_may_be_rarer_than_ticks():
+    member = lone(heartbeat_ticks=3)
+    lead(member)
+    sent = []
+    for _ in range(7):
+        member.tick()
+        sent.append(len(take(member, Heartbeat)))
+    assert sent == [0, 0, 2, 0, 0, 2, 0]
