@@ -17,6 +17,8 @@ NOT_FOUND = 100
 COMPARE_FAILED = 101
 EXISTS = 105
 
+STATES_MAX = 300_000
+
 WRITES = frozenset(("set", "create", "update", "cas", "delete", "cad"))
 
 
@@ -67,6 +69,10 @@ class KeyState(NamedTuple):
     modified: int
 
 
+class TooManyOrders(Exception):
+    """The search was given up; make the history shorter or less concurrent."""
+
+
 def linearizable(
     operations: Sequence[Operation],
     initial: Hashable,
@@ -76,6 +82,7 @@ def linearizable(
     Whether some order explains all outcomes and agrees with real time.
 
     :param step: the next state, or None if it cannot have this outcome there.
+    :raises TooManyOrders: after so many states.
     """
     todo = sorted(operations, key=lambda operation: operation.invoked)
     everything = sum(1 << i for i, op in enumerate(todo) if op.outcome is not None)
@@ -104,6 +111,8 @@ def linearizable(
                 continue
             place = (done | 1 << i, following)
             if place not in tried:
+                if len(tried) >= STATES_MAX:
+                    raise TooManyOrders(f"no verdict after {STATES_MAX} states")
                 tried.add(place)
                 stack.append((*place, first))
     return False

@@ -7,6 +7,7 @@ Exit status 1 when a seed failed; its line says how to run it again.
 from __future__ import annotations
 
 import argparse
+import functools
 import gc
 import hashlib
 import multiprocessing
@@ -88,7 +89,9 @@ def quiet() -> None:
     globalLogBeginner.beginLoggingTo([], redirectStandardIO=False)
 
 
-def _prepare() -> None:
+@functools.cache  # once in a process
+def prepare() -> None:
+    """Of a process that does nothing else: no log, and a lazy garbage collector."""
     quiet()
     gc.freeze()
     gc.set_threshold(100_000, 20, 100)
@@ -109,7 +112,7 @@ def run_seeds(
         yield from map(_run_one, jobs)
         return
     context = multiprocessing.get_context("fork")
-    with context.Pool(processes, initializer=_prepare) as pool:
+    with context.Pool(processes, initializer=prepare) as pool:
         yield from pool.imap_unordered(_run_one, jobs, chunksize=CHUNK)
 
 
@@ -182,10 +185,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     if options.seed is not None:
-        quiet()
         return _single(options.seed, options.members, with_trace=options.trace)
-    if options.processes == 1:
-        _prepare()
     seeds = range(options.start, options.start + options.seeds)
     tally = _many(
         run_seeds(seeds, members=options.members, processes=options.processes),
@@ -200,4 +200,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    prepare()
     sys.exit(main())

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kvd.testing import linearizability
 from kvd.testing.linearizability import (
     COMPARE_FAILED,
     EXISTS,
@@ -246,6 +247,13 @@ def _operations(draw):
 @given(st.lists(_operations(), max_size=5))
 def test_the_search_agrees_with_the_obvious_one(history):
     assert linearizable(history, "", step_key) == _obvious(history)
+
+
+def test_a_search_without_end_is_given_up(monkeypatch):
+    monkeypatch.setattr(linearizability, "STATES_MAX", 50)
+    unknown = [op("set", i, math.inf, None, value=str(i)) for i in range(9)]
+    with pytest.raises(linearizability.TooManyOrders):
+        fine([*unknown, op("get", 100, 101, saw("never", 5))])
 
 
 @pytest.mark.parametrize("count", [12])
