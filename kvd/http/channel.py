@@ -9,15 +9,12 @@ does not take its answers, nothing more is begun for it until it does.
 
 from __future__ import annotations
 
-from typing import Protocol as TypingProtocol
 from typing import cast
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import (
     IHalfCloseableProtocol,
-    INegotiated,
     IPushProducer,
-    ITCPTransport,
 )
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
@@ -25,60 +22,16 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from kvd.http.answers import INTERNAL_ERROR
-from kvd.http.exchange import Answer, Handler, Request, Response, Stream, Streaming
+from kvd.http.exchange import Answer, Handler, Request, Stream, Streaming
 from kvd.http.fields import Refusal
-from kvd.http.framing import CONTINUE, LAST_CHUNK, Framing, chunk, refusal_bytes
-from kvd.http.intake import Intake, Routes
+from kvd.http.framing import CONTINUE, LAST_CHUNK, chunk, refusal_bytes
+from kvd.http.intake import Intake
+from kvd.http.outgoing import Outgoing, Pipe
+from kvd.http.owner import Owner
 
 _READ_AHEAD_MAX = 64 << 10  # unread bytes beyond which the transport is paused
-_JOINED_MAX = 64 << 10  # bytes of answers that are joined into one write
 _TIMEOUT = "408 Request Timeout"
 _FULL = "503 Service Unavailable"
-
-
-class Owner(Routes, TypingProtocol):
-    """What a connection asks of its site."""
-
-    framing: Framing
-    is_open: bool
-    is_draining: bool
-    deadlines: dict[Connection, float]
-
-    def admit(self, connection: Connection) -> bool:
-        """Whether there is room for it."""
-        ...
-
-    def gone(self, connection: Connection) -> None:
-        """It is closed."""
-        ...
-
-    def expect(self, connection: Connection, *, body: bool) -> None:
-        """The rest of a head or body must arrive in time; the first call counts."""
-        ...
-
-    def arrived(self, connection: Connection) -> None:
-        """Nothing is expected of it at the moment."""
-        ...
-
-    def lingering(self, connection: Connection) -> None:
-        """It was told that we close, and may finish talking for a moment."""
-        ...
-
-    def go_on_later(self, connection: Connection) -> None:
-        """It has more requests, but others have their turn first."""
-        ...
-
-
-class _Pipe(TypingProtocol):
-    """What our transports are: written to, read from, paused and cut."""
-
-    def write(self, data: bytes) -> None: ...
-    def loseConnection(self) -> None: ...
-    def abortConnection(self) -> None: ...
-    def registerProducer(self, producer: object, streaming: bool) -> None: ...
-    def unregisterProducer(self) -> None: ...
-    def pauseProducing(self) -> None: ...
-    def resumeProducing(self) -> None: ...
 
 
 @implementer(IPushProducer, IHalfCloseableProtocol)
@@ -86,13 +39,12 @@ class Connection(Protocol):
     """See the module; also the outlet of streams, and producer of its transport."""
 
     _log = Logger()
-    _pipe: _Pipe
+    _pipe: Pipe
+    _out: Outgoing
 
     def __init__(self, site: Owner) -> None:
         self._site = site
         self._intake = Intake(site)
-        self._out: list[bytes] = []
-        self._out_bytes = 0
         self._working = False
         self._paused = False  # we asked the transport not to read
         self.blocked = False  # the transport asked us not to write
@@ -110,14 +62,15 @@ class Connection(Protocol):
     # -- the transport's side -----------------------------------------------------------
 
     def connectionMade(self) -> None:
-        self._pipe = cast(_Pipe, self.transport)
+        self._pipe = cast(Pipe, self.transport)
+        self._out = Outgoing(self._pipe)
         if self._site.admit(self):
             self._pipe.registerProducer(self, True)
             return
         self._closing = True
         self._pipe.write(refusal_bytes(_FULL, "too many connections"))
         self._site.lingering(self)
-        self._half_close()
+        self._out.half_close()
 
     def dataReceived(self, data: bytes) -> None:
         if self._closing:
@@ -131,7 +84,6 @@ class Connection(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:  # noqa: ARG002 -- Twisted's
         self._closing = True
         self._intake.clear()
-        self._out.clear()
         waiting, self._waiting = self._waiting, None
         stream, self._stream = self._stream, None
         if stream is not None:
@@ -201,13 +153,9 @@ class Connection(Protocol):
     # -- reading ------------------------------------------------------------------------
 
     def _may_begin(self) -> bool:
-        return self._site.is_open and not (
-            self._request is not None
-            or self._working
-            or self.blocked
-            or self._yielded
-            or self._closing
-        )
+        if self._request is not None or self._working or self.blocked:
+            return False
+        return self._site.is_open and not (self._yielded or self._closing)
 
     def _work(self) -> None:
         """Begin requests until one is incomplete, or not answered at once."""
@@ -229,7 +177,7 @@ class Connection(Protocol):
             self._refuse(refusal)
         finally:
             self._working = False
-        self._flush()
+        self._out.flush()
         if not self._closing:
             self._wait_for_more()
 
@@ -287,7 +235,7 @@ class Connection(Protocol):
             site.arrived(self)
         if self._intake.continue_due:
             self._intake.continue_due = False
-            self._put(CONTINUE)
+            self._out.put(CONTINUE)
         try:
             answer = handler(request)
         except Exception:  # noqa: BLE001 -- our bug: logged, answered, the member lives
@@ -295,9 +243,8 @@ class Connection(Protocol):
             answer = INTERNAL_ERROR
         if isinstance(answer, Deferred):
             self._waiting = answer
-            answer.addCallbacks(self._answer_later, self._failed).addErrback(
-                self._broken
-            )
+            answer.addCallbacks(self._answer_later, self._failed)
+            answer.addErrback(self._broken)
         else:
             self._answer(request, answer)
 
@@ -323,47 +270,25 @@ class Connection(Protocol):
             self._open_stream(request, answer)
             return
         if self._last or answer.last or request.old or request.method == "HEAD":
-            self._put(self._frame_unusual(request, answer))
+            data, self._last = self._site.framing.unusual(
+                answer, request, last=self._last
+            )
+            self._out.put(data)
         else:
-            self._put(self._site.framing.usual(answer, request.block.origin))
+            self._out.put(self._site.framing.usual(answer, request.block.origin))
         self._done()
 
-    def _frame_unusual(self, request: Request, response: Response) -> bytes:
-        framing = self._site.framing
-        connection = b""
-        if request.old and not framing.ends_itself(response):
-            self._last = True
-        if response.last:
-            self._last = True
-        elif request.old and not self._last:
-            connection = b"keep-alive"
-        elif self._last and not request.old:
-            connection = b"close"
-        return framing.frame(
-            response,
-            origin=request.block.origin,
-            old=request.old,
-            bodiless=request.method == "HEAD",
-            connection=connection,
-        )
-
     def _open_stream(self, request: Request, answer: Streaming) -> None:
-        head = self._site.framing.stream_head(
-            answer.status,
-            answer.headers,
-            origin=request.block.origin,
-            old=request.old,
-            close=self._last,
-        )
+        framing = self._site.framing
+        self._out.put(framing.stream_head(answer, request, last=self._last))
         if request.old:
             self._last = True
-        self._put(head)
         served = self._served
         stream = answer.begin(self)
         if self._served == served:
             self._stream = stream
             if not self._working:
-                self._flush()
+                self._out.flush()
             if self._site.is_draining or self._ended:
                 self._last = True
                 stream.finish()
@@ -379,52 +304,39 @@ class Connection(Protocol):
             if self._may_begin():
                 self._work()
             else:
-                self._flush()
+                self._out.flush()
 
     # -- the outlet of a stream ---------------------------------------------------------
 
     def send(self, piece: bytes) -> None:
         """See ``Outlet.send``."""
         request = self._request
-        self._put(piece if request is not None and request.old else chunk(piece))
+        self._out.put(piece if request is not None and request.old else chunk(piece))
         if not self._working:
-            self._flush()
+            self._out.flush()
 
     def end(self, last: bytes = b"") -> None:
         """See ``Outlet.end``."""
         request = self._request
         if request is not None and request.old:
-            self._put(last)
+            self._out.put(last)
         else:
-            self._put(chunk(last) + LAST_CHUNK if last else LAST_CHUNK)
+            self._out.put(chunk(last) + LAST_CHUNK if last else LAST_CHUNK)
         self._done()
 
     # -- writing and closing --------------------------------------------------------------
 
-    def _put(self, data: bytes) -> None:
-        self._out.append(data)
-        self._out_bytes += len(data)
-        if self._out_bytes > _JOINED_MAX:
-            self._flush()
-
-    def _flush(self) -> None:
-        out = self._out
-        if out:
-            self._out = []
-            self._out_bytes = 0
-            self._pipe.write(out[0] if len(out) == 1 else b"".join(out))
-
     def _refuse(self, refusal: Refusal) -> None:
         """Say so, if there is anything to say, and close."""
         if refusal.status:
-            self._put(refusal_bytes(refusal.status, refusal.body))
+            self._out.put(refusal_bytes(refusal.status, refusal.body))
             self._linger = True
         self._close()
 
     def _close(self) -> None:
         if self._closing:
             return
-        self._flush()
+        self._out.flush()
         self._closing = True
         self._intake.clear()
         self._site.arrived(self)
@@ -433,18 +345,7 @@ class Connection(Protocol):
             self._paused = False
             self._pipe.resumeProducing()
         if self._linger:
-            # Closing a socket with unread bytes would reset the connection, and the
-            # client might never see its answer: say that we are done, and wait.
             self._site.lingering(self)
-            self._half_close()
-        else:
-            self._pipe.loseConnection()
-
-    def _half_close(self) -> None:
-        transport = self.transport
-        if ITCPTransport.providedBy(transport) and not INegotiated.providedBy(
-            transport  # TLS says goodbye in its own way
-        ):
-            transport.loseWriteConnection()
+            self._out.half_close()
         else:
             self._pipe.loseConnection()

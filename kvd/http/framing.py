@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from email.utils import formatdate
 
-from kvd.http.exchange import Response
+from kvd.http.exchange import Request, Response, Streaming
 
 _SECOND_NS = 1_000_000_000
 _LENGTH_MAX = 2048  # bytes of a body that is sent with its length, as Go does
@@ -73,11 +73,6 @@ class Framing:
             for status, start in self._bare_starts.items()
         }
 
-    @staticmethod
-    def ends_itself(response: Response) -> bool:
-        """Whether an HTTP/1.0 client sees where the body ends."""
-        return len(response.body) <= _LENGTH_MAX
-
     def usual(self, response: Response, origin: bytes) -> bytes:
         """For HTTP/1.1 and a connection that stays open, not for HEAD."""
         body = response.body
@@ -101,6 +96,31 @@ class Framing:
             size,
             body,
         )
+
+    def unusual(
+        self, response: Response, request: Request, *, last: bool
+    ) -> tuple[bytes, bool]:
+        """
+        For HEAD, HTTP/1.0 and the end of a connection.
+
+        :returns: the bytes, and whether the connection must be closed after them.
+        """
+        # An HTTP/1.0 client sees the end of such a body by the end of the connection.
+        endless = request.old and len(response.body) > _LENGTH_MAX
+        last = last or endless or response.last
+        connection = b""
+        if request.old and not last:
+            connection = b"keep-alive"
+        elif last and not request.old and not response.last:
+            connection = b"close"
+        data = self.frame(
+            response,
+            origin=request.block.origin,
+            old=request.old,
+            bodiless=request.method == "HEAD",
+            connection=connection,
+        )
+        return data, last
 
     def frame(
         self,
@@ -156,15 +176,16 @@ class Framing:
             start = start.replace(b"HTTP/1.1", b"HTTP/1.0", 1)
         return b"".join((start, self._cors_for(origin), headers, self._date))
 
-    def stream_head(
-        self, status: int, headers: bytes, *, origin: bytes, old: bool, close: bool
-    ) -> bytes:
+    def stream_head(self, answer: Streaming, request: Request, *, last: bool) -> bytes:
         """A complete head of a body that comes piece by piece."""
+        old = request.old
         return b"".join(
             (
-                self.head(status, headers, origin=origin, old=old),
+                self.head(
+                    answer.status, answer.headers, origin=request.block.origin, old=old
+                ),
                 b"" if old else b"Transfer-Encoding: chunked\r\n",
-                b"Connection: close\r\n" if close and not old else b"",
+                b"Connection: close\r\n" if last and not old else b"",
                 b"\r\n",
             )
         )

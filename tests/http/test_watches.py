@@ -255,7 +255,7 @@ def test_10k_watchers_memory_and_release(make_port):
     clients = [port.connect().send(watch(path=f"/{n % 100}")) for n in range(10_000)]
     assert port.v2.stats.watchers == 10_000
     one = clients[0].protocol
-    assert not one._out
+    assert not one._out._joined
     assert one._intake.unread == 0
     assert one._stream._backlog is None
     for client in clients[::2]:
