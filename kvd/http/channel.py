@@ -31,7 +31,6 @@ from kvd.http.owner import Owner
 
 _READ_AHEAD_MAX = 64 << 10  # unread bytes beyond which the transport is paused
 _TIMEOUT = "408 Request Timeout"
-_FULL = "503 Service Unavailable"
 
 
 @implementer(IPushProducer, IHalfCloseableProtocol)
@@ -68,7 +67,8 @@ class Connection(Protocol):
             self._pipe.registerProducer(self, True)
             return
         self._closing = True
-        self._pipe.write(refusal_bytes(_FULL, "too many connections"))
+        full = refusal_bytes("503 Service Unavailable", "too many connections")
+        self._pipe.write(full)
         self._site.lingering(self)
         self._out.half_close()
 
@@ -106,8 +106,7 @@ class Connection(Protocol):
         elif self._may_begin():
             self._work()
 
-    def writeConnectionLost(self) -> None:
-        """We have said goodbye."""
+    def writeConnectionLost(self) -> None: ...
 
     def pauseProducing(self) -> None:
         self.blocked = True
@@ -119,8 +118,7 @@ class Connection(Protocol):
         if self._may_begin():
             self._work()
 
-    def stopProducing(self) -> None:
-        """The connection is about to be lost."""
+    def stopProducing(self) -> None: ...
 
     # -- the site's side ----------------------------------------------------------------
 
