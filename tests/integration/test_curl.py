@@ -87,6 +87,20 @@ def test_a_value_from_a_file_and_one_of_a_megabyte(curl, tmp_path):
     assert len(body["node"]["value"]) == 1 << 20
 
 
+def test_a_value_of_nine_megabytes_reaches_every_member(curl, shared_cluster, tmp_path):
+    file = tmp_path / "value"
+    file.write_text("y" * (9 << 20))
+    option = f"value@{file}"
+    status, _, _ = curl("/v2/keys/huge", "-XPUT", "--data-urlencode", option)
+    assert status in (200, 201)
+    for server in shared_cluster:
+        status, _, body = server.ask("/v2/keys/huge?quorum=true")
+        assert status == 200
+        assert len(json.loads(body)["node"]["value"]) == 9 << 20
+    status, _, _ = curl("/v2/keys/huge", "-XDELETE")
+    assert status == 200
+
+
 def test_version_health_and_machines(curl, shared_cluster):
     status, _, body = curl("/version")
     assert (status, set(json.loads(body))) == (200, {"etcdserver", "etcdcluster"})
