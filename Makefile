@@ -64,11 +64,11 @@ imports: $(STAMP) ## the tower: who may import whom
 
 unit: $(STAMP) ## unit tests, with every branch of the pure rooms covered
 	@rm -f .coverage .coverage.*
-	@$(BIN)/coverage run --branch -m pytest \
+	@$(BIN)/coverage run -m pytest -n $(WORKERS) \
 		--ignore=tests/simulation --ignore=tests/conformance --ignore=tests/integration
 	@$(BIN)/coverage combine -q
 	@for room in $(COMPLETE); do \
-		$(BIN)/coverage report -q --include="kvd/$$room/*" --fail-under=100 || \
+		$(BIN)/coverage report --include="kvd/$$room/*" --fail-under=100 > /dev/null || \
 		{ $(BIN)/coverage report --include="kvd/$$room/*"; exit 1; }; \
 	done
 	@echo "every branch of $(COMPLETE) is covered;" \
