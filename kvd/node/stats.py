@@ -6,6 +6,9 @@ import math
 from collections import deque
 from collections.abc import Sequence
 
+from twisted.internet.interfaces import IReactorTime
+
+from kvd.node.interfaces import Transport
 from kvd.raft.messages import AppendEntries, AppendResponse, Entry, Message
 
 
@@ -118,6 +121,23 @@ class RaftTraffic:
 
     def _latency(self, member_id: int) -> Latency:
         return self.followers.setdefault(member_id, Latency())
+
+
+class CountedTransport:
+    """A transport with its appends counted."""
+
+    def __init__(
+        self, transport: Transport, traffic: RaftTraffic, clock: IReactorTime
+    ) -> None:
+        self._transport = transport
+        self._traffic = traffic
+        self._clock = clock
+        self.set_peers = transport.set_peers
+        self.connected = transport.connected
+
+    def send(self, messages: Sequence[Message]) -> None:
+        self._traffic.sent(messages, now=self._clock.seconds())
+        self._transport.send(messages)
 
 
 def _size(entries: tuple[Entry, ...]) -> int:

@@ -231,11 +231,11 @@ def test_a_forwarded_change_is_deduplicated_too():
 
 
 def test_what_was_seen_is_bounded(monkeypatch):
-    monkeypatch.setattr("kvd.node.node.SEEN_MAX", 3)
+    monkeypatch.setattr("kvd.node.forwarded.SEEN_MAX", 3)
     world = World(3).start()
     for n in range(10):
         world.result(put(world.followers[0], f"/k{n}", "v"))
-    assert len(world.leader.node._seen) <= 3
+    assert len(world.leader.node._forwarded) <= 3
 
 
 def test_a_request_too_large_is_refused_at_once():
@@ -466,6 +466,18 @@ def test_a_removed_member_is_told_once():
     victim.node.removed("again")
     assert len(victim.removed) == 1
     assert victim.member_id not in world.leader.link.peers
+
+
+def test_a_leader_that_removes_itself_leaves_the_rest_able_to_elect():
+    world = World(2).start()
+    leader, other = world.leader, world.followers[0]
+    world.result(
+        leader.node.reconfigure(ConfigChange(ChangeKind.REMOVE, leader.member_id))
+    )
+    world.run_until(lambda: bool(leader.removed))
+    leader.stop()
+    world.run_until(lambda: other.node.is_leader)
+    assert isinstance(world.result(put(other, "/a", "1")), Applied)
 
 
 def test_status_shows_the_member():

@@ -1,0 +1,70 @@
+"""What a change of the members means for this one: whom it talks to, and leaving."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.logger import Logger
+
+from kvd.cluster.machine import ClusterMachine
+from kvd.node.interfaces import Transport
+from kvd.node.stats import RaftTraffic
+
+
+class Membership:
+    """
+    Follows the cluster machine.
+
+    :param removed: called once, when this member has been removed and does not lead
+        any more. A leader that removes itself leads on until a majority of the others
+        knows that it is committed; without it they might not be able to elect.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        *,
+        member_id: int,
+        cluster: ClusterMachine,
+        transport: Transport,
+        traffic: RaftTraffic,
+        is_leader: Callable[[], bool],
+        removed: Callable[[str], None],
+    ) -> None:
+        self._member_id = member_id
+        self._cluster = cluster
+        self._transport = transport
+        self._traffic = traffic
+        self._is_leader = is_leader
+        self._removed = removed
+        self._was_member = False
+        self._leaving = False
+        self._told = False
+
+    def changed(self) -> None:
+        """Members came, went or moved, or are known for the first time."""
+        members = self._cluster.members()
+        me = self._member_id
+        self._transport.set_peers(
+            {r.member_id: r.peer_urls for r in members if r.member_id != me}
+        )
+        ids = frozenset(record.member_id for record in members)
+        self._traffic.keep_only(ids)
+        if me in ids:
+            self._was_member = True
+        elif self._was_member or me in self._cluster.removed:
+            self._leaving = True
+            self.maybe_leave()
+
+    def maybe_leave(self) -> None:
+        """Once a tick: removed, and not leading any more."""
+        if self._leaving and not self._is_leader():
+            self.leave("the change that removes this member was applied")
+
+    def leave(self, reason: str) -> None:
+        """We are not a member any more; the first reason is told."""
+        if not self._told:
+            self._told = True
+            self._log.critical("removed from the cluster: {reason}", reason=reason)
+            self._removed(reason)
