@@ -51,7 +51,8 @@ def plan_of(seed: int, members: int = 0) -> Plan:
     :param members: 0: let the seed choose.
     """
     random = Random(f"{seed} plan")
-    count = members or random.choices((1, 3, 5), weights=(10, 60, 30))[0]
+    drawn = random.choices((1, 3, 5), weights=(10, 60, 30))[0]
+    count = members or drawn
     names = ALONE if count == 1 else NAMES
     kinds = set(random.sample(names, random.randint(KINDS_MIN, KINDS_MAX)))
     for name, share in OFTEN.items():

@@ -98,6 +98,8 @@ class Stream:
             if self.ended:
                 self._abort()
                 return
+        if self._broken():
+            return
         self._writing = True
         await writer.commit()
         self._writer = None

@@ -17,8 +17,9 @@ from twisted.internet.defer import succeed
 from twisted.internet.task import LoopingCall
 
 from kvd.apply.applier import Applier
-from kvd.errors import RequestError
+from kvd.errors import RequestError, Unavailable
 from kvd.node.node import Node
+from kvd.node.reads import Reads
 from kvd.raft import election, invariants, outlet, reads, replication, roles
 from kvd.raft.core import Raft
 from kvd.raft.messages import (
@@ -28,7 +29,7 @@ from kvd.raft.messages import (
 )
 from kvd.raft.progress import Progress
 from kvd.raft.state import State
-from kvd.storage import segments
+from kvd.storage import segments, snapshots
 from kvd.testing.disk import SimulatedDisk
 from kvd.testing.invariants import Violated
 from kvd.testing.member import Parts, Sizes
@@ -38,6 +39,11 @@ from kvd.v2.commands import Op, decode_command
 from kvd.v2.machine import V2, Watched
 from kvd.v2.watchers import Watcher, WatcherHub
 
+from .test_named_raft import (
+    _only_out,
+    _ring,
+    partial_connectivity,
+)
 from .world import World
 
 SEEDS_MAX = 60
@@ -455,9 +461,14 @@ def test_r24_a_read_from_the_local_state():
 
 
 def test_r26_a_forwarded_write_that_is_proposed_twice():
-    class Twice(Node):
-        def _not_seen(self, message):
+    class Forgetful:
+        def fresh(self, message):
             return message
+
+    class Twice(Node):
+        def __init__(self, **parts):
+            super().__init__(**parts)
+            self._forwarded = Forgetful()
 
     expect(
         "took effect more than once",
@@ -668,3 +679,108 @@ def test_w05_events_that_a_snapshot_skips(monkeypatch):
         faults=("partition", "kill"),
         sizes=MANY_SNAPSHOTS,
     )
+
+
+# -- availability: the stories of RELIABILITY R16 ------------------------------------
+
+
+def test_r13_an_isolated_member_that_moves_the_term():
+    class Eager(Raft):
+        def __init__(self, config, **rest):
+            super().__init__(attrs.evolve(config, pre_vote=False), **rest)
+
+    member_comes_back()
+    with pytest.raises(AssertionError):
+        member_comes_back(parts=Parts(raft=Eager))
+
+
+def member_comes_back(parts=None):
+    """Somebody who was cut off for long disturbs nobody."""
+    world = World(3, parts=parts)
+    leader = world.lead()
+    world.put(leader, "/k", "before")
+    term = leader.raft.term
+    world.isolate(world.others(leader)[0].member_id)
+    world.run(5.0)
+    world.heal()
+    world.run(3.0)
+    assert world.cluster.leader() is leader
+    assert leader.raft.term == term
+
+
+def test_r14_a_leader_that_hears_nobody_and_stays(monkeypatch):
+    monkeypatch.setattr(election, "is_quorum_active", lambda state: True)
+    with pytest.raises((AssertionError, Unavailable)):
+        partial_connectivity(_only_out, 1)
+
+
+def test_r15_a_vote_against_a_leader_that_lives(monkeypatch):
+    ring_keeps_its_leader()
+    monkeypatch.setattr(election, "has_live_leader", lambda state: False)
+    monkeypatch.setattr(
+        election, "may_vote_for", lambda state, message: message.pre or not state.vote
+    )
+    with pytest.raises(AssertionError):
+        ring_keeps_its_leader()
+
+
+def ring_keeps_its_leader():
+    """Two of five do not hear the leader; those who do give them no vote."""
+    world = World(5)
+    leader = world.lead()
+    world.settle()
+    term = leader.raft.term
+    _ring(world.network)
+    world.run(10.0)
+    assert world.cluster.leader() is leader
+    assert leader.raft.term == term
+
+
+def test_r24_a_read_that_does_not_wait_for_apply(monkeypatch):
+    true = Reads.confirm
+
+    def confirm(self, context, index):
+        true(self, context, index)
+        self.release(1 << 62)
+
+    monkeypatch.setattr(Reads, "confirm", confirm)
+    expect(
+        "stale read|had been answered|linearizable",
+        faults=("delay", "slow_disk", "reorder"),
+    )
+
+
+def test_s10_a_snapshot_that_is_renamed_before_it_is_synced(monkeypatch):
+    true = snapshots.Draft.finish
+
+    def finish(self):
+        file = self._open()
+        inode, synced = file._inode, file._inode.synced
+        true(self)
+        inode.synced = synced
+
+    monkeypatch.setattr(snapshots.Draft, "finish", finish)
+    expect(
+        "forgot the snapshot|StorageError|forgot entry",
+        faults=("power_cut", "power_cut_all"),
+        sizes=MANY_SNAPSHOTS,
+    )
+
+
+def test_k02_a_key_that_never_expires():
+    class Never(V2):
+        def due(self, *, time_ns):
+            return ()
+
+    expect("the end of every TTL", parts=Parts(v2=Never), faults=("kill",))
+
+
+def test_w09_events_in_another_order(monkeypatch):
+    true = WatcherHub.publish
+
+    def publish(self):
+        self._deliveries.reverse()
+        true(self)
+
+    monkeypatch.setattr(WatcherHub, "publish", publish)
+    expect("tells index|tells Event", faults=("slow_disk", "partition"))

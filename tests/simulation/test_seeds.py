@@ -43,6 +43,8 @@ def test_different_seeds_are_different_simulations():
     assert len(plans) == 20
     assert {plan.members for plan in map(plan_of, range(60))} == {1, 3, 5}
     assert plan_of(7, 5).members == 5
+    for plan in map(plan_of, range(20)):
+        assert plan_of(plan.seed, plan.members) == plan
 
 
 def test_the_command_prints_a_table_and_is_content(capsys):

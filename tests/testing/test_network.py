@@ -277,6 +277,20 @@ def test_a_snapshot_breaks_when_the_link_is_cut_and_can_be_sent_again(world):
     assert world.two.writers[1].content == b"again"
 
 
+def test_a_snapshot_that_breaks_at_its_last_read_is_not_committed(world):
+    last = Deferred()
+    world.one.reader = Reader(b"")
+    world.one.reader.read = lambda size: last
+    world.one.transport.send([install()])
+    world.timeline.run(1)
+    world.two.process.end()
+    world.network.left(2)
+    last.callback(b"")
+    world.timeline.run(2)
+    assert world.two.writers[0].state == "open"
+    assert world.one.said == [("sent", 2, False)]
+
+
 def test_without_a_snapshot_the_sender_is_told(world):
     world.one.transport.send([install()])
     world.timeline.run(1)
