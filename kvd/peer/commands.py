@@ -18,6 +18,12 @@ from enum import Enum
 from twisted.protocols import amp
 
 from kvd.errors import PeerError
+from kvd.raft.messages import (
+    Heartbeat,
+    HeartbeatResponse,
+    RequestVote,
+    VoteResponse,
+)
 
 _NUMBER = struct.Struct(">Q")
 
@@ -29,6 +35,10 @@ CHUNK_BYTES = 48 << 10
 
 CHUNKS_IN_FLIGHT_MAX = 8
 """Snapshot chunks that may be on their way without an acknowledgement."""
+
+
+URGENT = frozenset({Heartbeat, HeartbeatResponse, RequestVote, VoteResponse})
+"""What may overtake: of use only in time, and in Raft right in any order."""
 
 
 class Purpose(Enum):
@@ -94,6 +104,13 @@ class Batch(amp.Command):
     """One piece of the stream of framed messages; never answered."""
 
     arguments = [(b"piece", amp.String())]
+    requiresAnswer = False
+
+
+class Urgent(amp.Command):
+    """A whole small message that overtakes a batch which fills the line."""
+
+    arguments = [(b"message", amp.String())]
     requiresAnswer = False
 
 

@@ -15,6 +15,7 @@ from zope.interface import implementer
 from kvd.errors import PeerError
 from kvd.peer.batches import Reassembly
 from kvd.peer.commands import (
+    URGENT,
     Batch,
     Hello,
     Number,
@@ -25,6 +26,7 @@ from kvd.peer.commands import (
     SnapshotChunk,
     SnapshotEnd,
     SnapshotStart,
+    Urgent,
     whole_batches,
 )
 from kvd.peer.protocol import ASK, BoxConnection
@@ -151,6 +153,8 @@ class ReceivingConnection(BoxConnection):
             self._hello_received(box[ASK], box)
         elif name == Batch.commandName:
             self._piece_received(box.get(b"piece", b""))
+        elif name == Urgent.commandName:
+            self._urgent_received(box.get(b"message", b""))
         elif ASK not in box:
             raise PeerError("a command without a tag")
         elif name == Ping.commandName:
@@ -240,6 +244,12 @@ class ReceivingConnection(BoxConnection):
             self._host.message_received(self, message, len(encoded))
             if self.closed:
                 return
+
+    def _urgent_received(self, encoded: bytes) -> None:
+        message = self._decoded(encoded)
+        if self.purpose is not Purpose.MESSAGES or type(message) not in URGENT:
+            raise PeerError("a message that may not overtake others")
+        self._host.message_received(self, message, len(encoded))
 
     def _decoded(self, encoded: bytes) -> Message:
         message = decode_message(encoded)

@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 
 from kvd.errors import PeerError, StorageError
 from kvd.node.interfaces import Persistence, TransportEvents
-from kvd.peer.commands import Purpose
+from kvd.peer.commands import URGENT, Purpose
 from kvd.peer.inbox import SnapshotInbox
 from kvd.peer.peer import Peer, PeerCounters
 from kvd.peer.reception import Reception
@@ -141,7 +141,11 @@ class AmpTransport:
                 continue
             if isinstance(message, InstallSnapshot):
                 self._send_snapshot(peer, message)
-            elif peer.connected and peer.enqueue(encode_message(message)):
+            elif peer.connected and (
+                peer.enqueue_urgent(encode_message(message))
+                if type(message) in URGENT
+                else peer.enqueue(encode_message(message))
+            ):
                 if isinstance(message, AppendEntries):
                     peer.counters.appends_sent += 1
                 self._unflushed.add(peer)

@@ -21,7 +21,7 @@ from kvd.peer.protocol import BoxConnection
 from kvd.peer.receiving import ReceivingConnection
 from kvd.peer.settings import PeerSettings
 from kvd.raft.codec import decode_message, encode_message
-from kvd.raft.messages import Heartbeat
+from kvd.raft.messages import AppendEntries, Heartbeat
 from tests.peer.network import World
 from tests.peer.test_hello import Raw
 
@@ -73,6 +73,10 @@ def garbage_boxes():
     yield box(_command=b"_Batch", _ask=b"1", piece=b"")
     yield box(_command=b"SnapshotEnd", _ask=b"1", checksum=b"")
     yield box(_command=b"Received", size=number)
+    yield box(_command=b"Urgent")
+    yield box(_command=b"Urgent", message=b"\xff")
+    append = AppendEntries(1, 2, 9, 0, 0, (), 0)
+    yield box(_command=b"Urgent", message=encode_message(append))
     yield box(**{f"key{each}": b"" for each in range(17)})
     yield box(_command=b"Batch", piece=b"\0\0\0\0")  # a message of nothing
     yield box(_command=b"Batch", piece=b"\xff\xff\xff\xff")  # of 4 GiB

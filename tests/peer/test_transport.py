@@ -212,6 +212,47 @@ def test_answers_are_heard_while_our_own_buffer_is_full():
     assert heard == [{}]
 
 
+def test_heartbeats_overtake_megabytes_on_a_slow_line():
+    world = World(settings=PeerSettings(silent_pings_max=1000)).start()
+    one, two = world.members
+    (client, server) = world.streams(one, two)[0]
+    server.reading = False
+    one.transport.send([append(bytes(9 << 20)), append(b"second", index=2)])
+    world.run(0.01)
+    assert client.protocol.full
+    vote = RequestVote(2, 1, 5, 10, 4, True, False)
+    one.transport.send([heartbeat(1), append(b"third", index=3), vote])
+    server.reading = True
+    for _ in range(6):  # about a piece each, far from all of it
+        client._move()
+    server.reading = False
+    assert two.messages == [heartbeat(1), vote]
+    server.read_again()
+    world.run(1)
+    assert [each.entries[0].index for each in two.messages[2:]] == [1, 2, 3]
+
+
+def test_what_overtakes_is_bounded_too():
+    world = World(settings=PeerSettings(silent_pings_max=1000)).start()
+    one, two = world.members
+    (client, server) = world.streams(one, two)[0]
+    server.reading = False
+    one.transport.send([append(bytes(1 << 20))])
+    world.run(0.01)
+    before = len(client.buffer)
+    for number in range(5000):
+        one.transport.send([heartbeat(number)])
+    world.run(0.01)
+    assert len(client.buffer) - before < 20_000
+    assert one.events.unreachable_ids == [2]
+    server.read_again()
+    world.run(0.1)
+    one.transport.send([heartbeat(5000)])
+    world.run(0.1)
+    assert two.messages[-1] == heartbeat(5000)
+    assert len(two.messages) == 1 + 100 + 1
+
+
 def test_peer_backpressure_bounded():
     # P07: a follower that reads nothing costs its queue and one TCP buffer.
     bound = 2 << 20
