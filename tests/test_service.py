@@ -431,6 +431,41 @@ def test_a_removed_member_ends_and_says_what_to_do(house):
     house.stop()
 
 
+def test_what_recovery_found_odd_is_said(house):
+    house.start()
+    house.run()
+    house.stop()
+    (name,) = house.disk.list("/data/member/wal")
+    file = house.disk.append_to(f"/data/member/wal/{name}")
+    file.append(b"\x01\x02\x03")  # a write that was cut short
+    file.close()
+    house.lines.clear()
+    house.start()
+    house.run()
+    assert any(level == "warn" and name in text for level, text in house.lines)
+    house.line(level="info", text="ready to serve")
+    house.stop()
+
+
+def test_an_error_while_it_begins_to_serve_ends_the_member(house, monkeypatch):
+    house.start()
+    house.process.recovered = None
+    house.run()
+    assert house.process.said == ["prepare", 1]
+    house.line(level="critical", text="TypeError")
+    house.stop()
+
+
+def test_a_stop_before_there_is_a_leader_never_serves(house):
+    service = house.start()
+    while not service._parts:
+        house.reactor.advance(0)
+    house.stop()
+    service._serve(service._parts)
+    assert not service.serving.called
+    assert house.process.said == ["prepare"]
+
+
 class Recorder:
     """Stands in for parts; writes down what the service asks of them, in order."""
 

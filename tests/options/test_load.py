@@ -410,6 +410,11 @@ def test_every_option_can_be_set_by_each_source(option):
         assert option.name in result.given
 
 
+def test_a_founding_option_that_is_refused_is_not_checked_further():
+    (line,) = problems("initial-cluster: nonsense")
+    assert line.startswith("initial-cluster: expected name=url")
+
+
 def test_the_nearest_name_is_found_or_none():
     assert nearest("lisen-peer-urls") == "listen-peer-urls"
     assert nearest("qqqqqqqq") == ""
