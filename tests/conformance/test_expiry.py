@@ -70,8 +70,12 @@ SHOWN = [
         row(
             f"a create with the ttl {ttl}",
             f"PUT $/a?prevExist=false value=1&ttl={ttl}",
-            f"POST $/q value=1&ttl={ttl}",
         )
+        for ttl in EXTREMES
+    ),
+    # One write a row: what ends at once takes an index of its own, some time.
+    *(
+        row(f"a post with the ttl {ttl}", f"POST $/q value=1&ttl={ttl}")
         for ttl in EXTREMES
     ),
     *(
@@ -157,11 +161,11 @@ ENDS = [
     ),
     row(
         "keys expire in the order of their ends, each with its index",
-        "PUT $/a value=1&ttl=1",
-        "PUT $/b value=1&ttl=0",
-        "PUT $/c dir=true&ttl=1",
-        "until gone $/a",
+        "PUT $/a value=1&ttl=2",
+        "PUT $/b value=1&ttl=1",
+        "PUT $/c dir=true&ttl=3",
         "until gone $/b",
+        "until gone $/a",
         "until gone $/c",
         "GET $?wait=true&recursive=true&waitIndex=@4",
         "GET $?wait=true&recursive=true&waitIndex=@5",
@@ -221,7 +225,7 @@ ENDS = [
     ),
     row(
         "a hidden key expires without telling its directory's watchers",
-        "PUT $/d/_h value=1&ttl=0",
+        "PUT $/d/_h value=1&ttl=1",
         "w> GET $/d?wait=true&recursive=true",
         "until gone $/d/_h",
         "PUT $/d/a value=1",
