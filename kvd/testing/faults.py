@@ -333,7 +333,7 @@ class Nemesis:
 
     def _add(self, run: Run) -> None:
         member_id = max(self._cluster.machines) + 1
-        learner = self._random.random() < 0.7
+        learner = self._random.random() < 0.6
         record = record_of(member_id, learner=learner)
         kind = ChangeKind.ADD_LEARNER if learner else ChangeKind.ADD_VOTER
         change = ConfigChange(kind, member_id, encode_record(record))

@@ -591,19 +591,16 @@ def test_k01_a_member_that_expires_by_its_own_clock():
     class Impatient(Node):
         def __init__(self, *, applier, wall_time_ns, **rest):
             super().__init__(applier=applier, wall_time_ns=wall_time_ns, **rest)
-            self._applier = applier
+            self.watched = applier
+            self.my_time_ns = wall_time_ns
+            self.my_loop = LoopingCall(self.expire_here)
+            self.my_loop.clock = rest["clock"]
+            self.my_loop.start(0.1, now=False)
 
-        async def _start(self):
-            await super()._start()
-            loop = LoopingCall(self._expire_here)
-            loop.clock = self._clock
-            loop.start(0.1, now=False)
-
-        def _expire_here(self):
-            now = self._wall_time_ns()
-            for _, body in self._applier.due(now):
-                v2 = self._applier._run.v2
-                v2.apply(index=0, time_ns=now, body=body)
+        def expire_here(self):
+            now = self.my_time_ns()
+            for _, body in self.watched.due(now):
+                self.watched._run.v2.apply(index=0, time_ns=now, body=body)
 
     expect(
         "tells|another outcome|differ|expired",
