@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from typing import cast
 
@@ -40,6 +41,9 @@ from kvd.peer.settings import (
 )
 
 REASON_CHARACTERS_MAX = 300
+
+UNSENT_BYTES = 64 << 10
+"""In the kernel, written by us and not yet on the line."""
 
 
 class Refused(PeerError):
@@ -92,6 +96,7 @@ class SendingConnection(BoxConnection):
     def connectionMade(self) -> None:
         self.transport.setTcpNoDelay(True)
         self.transport.setTcpKeepAlive(True)
+        _keep_little_unsent(self.transport)
         self.transport.registerProducer(self, True)
         self.request(
             Hello,
@@ -169,6 +174,19 @@ class SendingConnection(BoxConnection):
             self.welcome.errback(PeerError(why))
         elif self.on_gone is not None:
             self.on_gone(why)
+
+
+def _keep_little_unsent(transport: object) -> None:
+    """
+    Have the kernel hold little that it has not sent, where it knows how (Linux).
+
+    By default it takes megabytes, and on a slow line what is urgent waits behind them.
+    """
+    get_handle = getattr(transport, "getHandle", None)
+    handle = get_handle() if get_handle is not None else None
+    option = getattr(socket, "TCP_NOTSENT_LOWAT", None)
+    if option is not None and isinstance(handle, socket.socket):
+        handle.setsockopt(socket.IPPROTO_TCP, option, UNSENT_BYTES)
 
 
 class Dialler:

@@ -117,6 +117,13 @@ def guide(tmp_path):
         lan.down()
 
 
+def term_seen_by(guide, number):
+    _, body = guide.lan.curl(
+        guide.lan.host(number), "http://127.0.0.1:2379/v2/keys/", "-i"
+    )
+    return next(line for line in body.splitlines() if "X-Raft-Term" in line)
+
+
 def test_the_three_files_of_the_guide_bring_a_cluster_up(guide):
     listed = guide.etcdctl("member", "list").stdout.splitlines()
     for number in HOSTS:
@@ -181,10 +188,7 @@ def test_a_leader_without_its_cable_is_replaced_and_catches_up(guide):
 def test_a_follower_without_its_cable_disturbs_nobody_when_it_returns(guide):
     leader = guide.leader_seen_by(1)
     follower = next(number for number in HOSTS if number != leader)
-    _, body = guide.lan.curl(
-        guide.lan.switch, f"http://10.10.0.{leader}:2379/v2/keys/", "-i"
-    )
-    term = next(line for line in body.splitlines() if "X-Raft-Term" in line)
+    term = term_seen_by(guide, leader)
     guide.lan.pull_cable(follower)
     for each in range(5):
         assert guide.put(leader, f"/while/{each}", each) == 201
@@ -195,7 +199,27 @@ def test_a_follower_without_its_cable_disturbs_nobody_when_it_returns(guide):
         assert guide.get(follower, f"/while/{each}", quorum=True) == str(each)
     # Pre-vote: it moved no term, and the leader still leads.
     assert guide.leader_seen_by(follower) == leader
-    _, body = guide.lan.curl(
-        guide.lan.switch, f"http://10.10.0.{leader}:2379/v2/keys/", "-i"
-    )
-    assert term in body.splitlines()
+    assert term_seen_by(guide, leader) == term
+
+
+def test_megabytes_on_a_slow_line_cost_no_leader(guide):
+    require(not missing_tools("tc"), "tc (iproute2)")
+    leader = guide.leader_seen_by(1)
+    host = guide.lan.host(leader)
+    term = term_seen_by(guide, leader)
+    # Four megabytes to each of two followers take 8 s; heartbeats must not wait so long.
+    shape = ("tbf", "rate", "8mbit", "burst", "64kb", "latency", "100ms")
+    slowed = guide.lan.run(host, "tc", "qdisc", "add", "dev", "eth0", "root", *shape)
+    assert slowed.returncode == 0, slowed
+    file = guide.folder / "big"
+    file.write_text("y" * (4 << 20))
+    url = "http://127.0.0.1:2379/v2/keys/big"
+    guide.lan.curl(host, url, "-XPUT", "--data-urlencode", f"value@{file}")
+    for number in HOSTS:
+        here = guide.lan.host(number)
+        guide.lan.wait(
+            "the value is there",
+            lambda: len(str(guide.get(number, "/big", where=here))) == 4 << 20,
+        )
+        assert guide.leader_seen_by(number) == leader
+        assert term_seen_by(guide, number) == term
