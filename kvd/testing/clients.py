@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -16,7 +15,7 @@ from kvd.node.interfaces import Applied
 from kvd.testing.clock import Timer
 from kvd.testing.linearizability import Operation, Outcome
 from kvd.testing.member import Run
-from kvd.testing.watching import Glance, OpenWatch, glance
+from kvd.testing.watching import HOP_SECONDS, Glance, glance
 from kvd.v2.commands import Command, Op, encode_command
 from kvd.v2.events import Event
 
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 KEYS = ("/a", "/b", "/c")
 QUEUE = "/queue"
 TTL_FOLDER = "/ttl"
-HOP_SECONDS = 0.0005
+TREES = ("/x", "/x/y")
 
 _OPS = {
     "set": Op.SET,
@@ -48,6 +47,7 @@ _WEIGHTS = {
     "post": 4,
     "ttl": 5,
     "glance": 5,
+    "tree": 6,
 }
 _NAMES = tuple(_WEIGHTS)
 _CUMULATED = tuple(
@@ -149,11 +149,45 @@ class Client:
             run.process.after(HOP_SECONDS, self._glance, run)
             self._think()
             return
+        if name == "tree":
+            run.process.after(HOP_SECONDS, self._grow, run)
+            self._think()
+            return
         self.ask(name, run)
 
     def _glance(self, run: Run) -> None:
         key = self._random.choice(KEYS)
         self._cluster.histories.glances.append(glance(run.v2, key))
+
+    def _grow(self, run: Run) -> None:
+        """
+        Something with directories, of which no history is kept.
+
+        What it does must be the same on all members; the model knows files only.
+        """
+        random = self._random
+        self._count += 1
+        path = random.choice(TREES)
+        value = f"{self.number}.{self._count}"
+        ttl = random.choice((None, None, 1, 3))
+        expiration = None
+        if ttl is not None:
+            expiration = run.machine.clock.wall_time_ns() + ttl * 1_000_000_000
+        command = random.choice(
+            (
+                Command(Op.SET, path, dir=True, expiration_ns=expiration),
+                Command(Op.UPDATE, path, expiration_ns=expiration),
+                Command(Op.SET, f"{path}/{random.randrange(3)}", value=value),
+                Command(Op.CREATE_IN_ORDER, path, value=value),
+                Command(Op.DELETE, path, dir=True, recursive=random.random() < 0.5),
+            )
+        )
+        answer = run.node.propose("v2", encode_command(command))
+        answer.addErrback(self._nobody_waits)
+
+    def _nobody_waits(self, failure: Failure) -> None:
+        if not isinstance(failure.value, Unavailable):
+            self._cluster.failed_elsewhere(failure.value)
 
     # -- one request ----------------------------------------------------------
 
@@ -280,67 +314,3 @@ def command_of(operation: Operation, expiration_ns: int | None) -> bytes:
             prev_index=operation.compare_index,
         )
     )
-
-
-class WatchingClient:
-    """Follows all events with waitIndex, from one member to the next."""
-
-    def __init__(self, number: int, cluster: SimulatedCluster, random: Random) -> None:
-        self.name = f"watcher {number}"
-        self._cluster = cluster
-        self._random = random
-        self._next_index = 1
-        self._turn = 0
-        self.watch: OpenWatch | None = None
-        self.stopped = False
-
-    def start(self) -> None:
-        self._hop()
-
-    def stop(self) -> None:
-        self.stopped = True
-
-    def _hop(self) -> None:
-        """Leave this member for another."""
-        self._turn += 1
-        if self.watch is not None and not self.watch.over:
-            self._check_silence(self.watch)
-            self.watch.cancel()
-        self.watch = None
-        if self.stopped:
-            return
-        runs = self._cluster.serving()
-        if runs:
-            run = self._random.choice(runs)
-            run.process.after(HOP_SECONDS, self._begin, run, self._turn)
-        self._cluster.timeline.after(0.2 + self._random.random(), self._hop)
-
-    def _check_silence(self, watch: OpenWatch) -> None:
-        since = max(self._next_index, watch.since)
-        self._cluster.chronicle.check_silence(since, watch.v2.index, who=self.name)
-
-    def _begin(self, run: Run, turn: int) -> None:
-        if turn != self._turn:
-            return
-        stream = self._random.random() < 0.4
-        watch = OpenWatch(
-            run.v2,
-            since=self._next_index,
-            stream=stream,
-            told=lambda _, event: self._told(run, turn, event),
-        )
-        if not watch.over:
-            self.watch = watch
-
-    def _told(self, run: Run, turn: int, event: Event | None) -> None:
-        if turn != self._turn or event is None:
-            return
-        index = event.node.modified_index
-        self._cluster.histories.answers.append((self.name, self._next_index, index))
-        self._next_index = index + 1
-        if self.watch is None or not self.watch.stream:
-            self.watch = None
-            run.process.after(HOP_SECONDS, self._begin, run, turn)
-
-
-ClientFactory = Callable[["SimulatedCluster", int, Random], Client]

@@ -257,7 +257,7 @@ class SimulatedCluster(Host):
     @staticmethod
     def mend_disk(disk: SimulatedDisk) -> None:
         disk.capacity = 1 << 40
-        disk.failing_syncs = 0
+        disk.failing_syncs = disk.failing_reads = 0
         disk.crash_after = -1
         disk.sync_seconds = 0.002
 

@@ -7,57 +7,9 @@ from collections.abc import Iterator
 from random import Random
 
 from kvd.testing.clock import SimulatedCrash
+from kvd.testing.files import Folder, Inode, apply
 
 _ZEROS_IN_8 = 1  # of eight torn tails, so many continue with zeros
-
-
-class _Inode:
-    """
-    A file's bytes.
-
-    :ivar synced: so many bytes from the start survive a power cut.
-    :ivar unsyncable: a sync has failed, and the system has dropped the pages: later
-        syncs say that all is well, and keep nothing ("fsyncgate").
-    """
-
-    __slots__ = ("data", "synced", "unsyncable")
-
-    def __init__(self) -> None:
-        self.data = bytearray()
-        self.synced = 0
-        self.unsyncable = False
-
-
-class _Folder:
-    """
-    Names, as they are seen, as they would be after a power cut, and the steps between.
-
-    A step is a set of changes that happen together (``None`` removes a name).
-    """
-
-    __slots__ = ("durable", "names", "steps")
-
-    def __init__(self) -> None:
-        self.names: dict[str, _Inode] = {}
-        self.durable: dict[str, _Inode] = {}
-        self.steps: list[dict[str, _Inode | None]] = []
-
-    def change(self, changes: dict[str, _Inode | None]) -> None:
-        self.steps.append(changes)
-        _apply(self.names, changes)
-
-    def sync(self) -> None:
-        if self.steps:
-            self.durable = dict(self.names)
-            self.steps.clear()
-
-
-def _apply(names: dict[str, _Inode], changes: dict[str, _Inode | None]) -> None:
-    for name, inode in changes.items():
-        if inode is None:
-            names.pop(name, None)
-        else:
-            names[name] = inode
 
 
 def _split(path: str) -> tuple[str, str]:
@@ -68,7 +20,7 @@ def _split(path: str) -> tuple[str, str]:
 class SimulatedFile:
     """Provides :class:`kvd.storage.disk.AppendFile`."""
 
-    def __init__(self, disk: SimulatedDisk, inode: _Inode) -> None:
+    def __init__(self, disk: SimulatedDisk, inode: Inode) -> None:
         self._disk = disk
         self._inode = inode
         self._boot = disk.boot
@@ -128,7 +80,7 @@ class SimulatedDisk:
 
     def __init__(self, random: Random) -> None:
         self._random = random
-        self._folders: dict[str, _Folder] = {"/": _Folder()}
+        self._folders: dict[str, Folder] = {"/": Folder()}
         self._used = 0
         self._dead = False
         self.locked: set[str] = set()
@@ -152,7 +104,7 @@ class SimulatedDisk:
             raise FileExistsError(errno.EEXIST, "exists", path)
         if self._used >= self.capacity:
             raise OSError(errno.ENOSPC, "no space left on device", path)
-        inode = _Inode()
+        inode = Inode()
         folder.change({name: inode})
         return SimulatedFile(self, inode)
 
@@ -222,7 +174,7 @@ class SimulatedDisk:
         self._count()
         parts = path.strip("/").split("/")
         for depth in range(1, len(parts) + 1):
-            self._folders.setdefault("/" + "/".join(parts[:depth]), _Folder())
+            self._folders.setdefault("/" + "/".join(parts[:depth]), Folder())
 
     def sync_folder(self, path: str) -> None:
         self._alive()
@@ -239,7 +191,7 @@ class SimulatedDisk:
             raise BlockingIOError(errno.EAGAIN, "locked", path)
         place = self._folder(folder, path)
         if name not in place.names:
-            place.change({name: _Inode()})
+            place.change({name: Inode()})
         self.locked.add(path)
         return SimulatedLock(self, path)
 
@@ -250,7 +202,7 @@ class SimulatedDisk:
 
     # -- what files ask for ---------------------------------------------------
 
-    def append(self, inode: _Inode, data: bytes) -> None:
+    def append(self, inode: Inode, data: bytes) -> None:
         self._alive()
         if self.crash_after >= 0:
             try:
@@ -267,7 +219,7 @@ class SimulatedDisk:
         inode.data += data
         self._used += len(data)
 
-    def sync(self, inode: _Inode) -> None:
+    def sync(self, inode: Inode) -> None:
         self._alive()
         self._count()
         self.syncs += 1
@@ -294,7 +246,7 @@ class SimulatedDisk:
                 kept = random.randint(0, len(folder.steps))
                 undone = undone or kept < len(folder.steps)
                 for step in folder.steps[:kept]:
-                    _apply(folder.durable, step)
+                    apply(folder.durable, step)
                 folder.names = dict(folder.durable)
                 folder.steps.clear()
         self.undone += undone
@@ -318,7 +270,7 @@ class SimulatedDisk:
         self.crash_after = -1
         self._used = sum(len(inode.data) for inode in self._inodes())
 
-    def _tear(self, inode: _Inode) -> bool:
+    def _tear(self, inode: Inode) -> bool:
         """Keep some of the bytes that no sync covered; whether it was a part of them."""
         inode.unsyncable = False
         unsynced = len(inode.data) - inode.synced
@@ -338,7 +290,7 @@ class SimulatedDisk:
         inode.synced = len(inode.data)
         return 0 < kept < unsynced
 
-    def _inodes(self) -> Iterator[_Inode]:
+    def _inodes(self) -> Iterator[Inode]:
         for folder in self._folders.values():
             yield from folder.names.values()
 
@@ -359,7 +311,7 @@ class SimulatedDisk:
         if self.calls is not None:
             self.calls.append((call, path))
 
-    def _folder(self, folder: str, path: str) -> _Folder:
+    def _folder(self, folder: str, path: str) -> Folder:
         found = self._folders.get(folder)
         if found is None:
             raise FileNotFoundError(errno.ENOENT, "no such file or folder", path)
@@ -367,7 +319,7 @@ class SimulatedDisk:
 
     def _enter(
         self, call: str, path: str, *, changes: bool = False
-    ) -> tuple[_Folder, str]:
+    ) -> tuple[Folder, str]:
         self._alive()
         self._record(call, path)
         if changes:
@@ -375,7 +327,7 @@ class SimulatedDisk:
         folder, name = _split(path)
         return self._folder(folder, path), name
 
-    def _inode(self, call: str, path: str, *, changes: bool = False) -> _Inode:
+    def _inode(self, call: str, path: str, *, changes: bool = False) -> Inode:
         folder, name = self._enter(call, path, changes=changes)
         inode = folder.names.get(name)
         if inode is None:

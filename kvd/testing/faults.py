@@ -5,18 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from random import Random
 
-from twisted.internet.defer import Deferred
-from twisted.python.failure import Failure
-
-from kvd.cluster.machine import encode_record
-from kvd.cluster.members import RefusedChange
-from kvd.errors import ReconfigurationRefused, Unavailable
-from kvd.node.interfaces import Applied
-from kvd.raft.messages import ChangeKind, ConfigChange
 from kvd.testing.cluster import SimulatedCluster
-from kvd.testing.member import Machine, Run, record_of
-
-MEMBERS_MAX = 6
+from kvd.testing.member import Machine
+from kvd.testing.operators import Operator
 
 Undo = Callable[[], None]
 
@@ -46,13 +37,14 @@ class Nemesis:
         self._random = random
         self._names = names
         self._pause_seconds = pause_seconds
+        self._operator = Operator(cluster, random)
         self.stopped = False
 
     def start(self) -> None:
         self._wait()
 
     def stop(self) -> None:
-        self.stopped = True
+        self.stopped = self._operator.stopped = True
 
     def _wait(self) -> None:
         seconds = 0.05 + self._random.expovariate(1 / self._pause_seconds)
@@ -246,6 +238,17 @@ class Nemesis:
         machine.disk.failing_syncs = 1
         return nothing
 
+    def fault_read_error(self) -> Undo | None:
+        """The member cannot start, or cannot send its snapshot."""
+        machine = self._machine()
+        if machine is None:
+            return None
+        machine.storage_may_fail = True
+        machine.disk.failing_reads = 1
+        if self._random.random() < 0.7:
+            self._cluster.kill(machine)
+        return nothing
+
     def fault_disk_full(self) -> Undo | None:
         machine = self._often_leader()
         if machine is None:
@@ -297,83 +300,10 @@ class Nemesis:
     # -- asked for by operators -----------------------------------------------
 
     def fault_transfer(self) -> Undo | None:
-        leader = self._cluster.leader()
-        if leader is None or len(self._cluster.machines) < 2:
-            return None
-        target = self._random.choice(self._ids())
-
-        def transfer(run: Run) -> None:
-            run.node.transfer_leadership(target).addCallback(self._transferred)
-
-        leader.process.after(0, transfer, leader)
-        return nothing
-
-    def _transferred(self, done: bool) -> None:
-        self._cluster.counts["transfer_done"] += done
+        return nothing if self._operator.transfer() else None
 
     def fault_reconfigure(self) -> Undo | None:
-        """Add a learner or a voter on a new machine, promote one, or remove one."""
-        runs = self._cluster.serving()
-        if not runs:
-            return None
-        run = self._random.choice(runs)
-        members = run.cluster.members()
-        choice = self._random.random()
-        learners = [record for record in members if record.learner]
-        if learners and choice < 0.75:
-            self._promote(self._random.choice(learners).member_id)
-        elif len(members) > 1 and choice > 0.6:
-            target = self._random.choice(members).member_id
-            self._reconfigure(run, ConfigChange(ChangeKind.REMOVE, target), "remove")
-        elif len(self._cluster.machines) < MEMBERS_MAX:
-            self._add(run)
-        else:
-            return None
-        return nothing
-
-    def _add(self, run: Run) -> None:
-        member_id = max(self._cluster.machines) + 1
-        learner = self._random.random() < 0.6
-        record = record_of(member_id, learner=learner)
-        kind = ChangeKind.ADD_LEARNER if learner else ChangeKind.ADD_VOTER
-        change = ConfigChange(kind, member_id, encode_record(record))
-        machine = self._cluster.add_machine(member_id)
-        self._cluster.timeline.after(
-            self._random.random(), self._cluster.start, machine
-        )
-        self._reconfigure(run, change, "add_learner" if learner else "add_voter")
-
-    def _promote(self, member_id: int) -> None:
-        runs = self._cluster.serving()
-        if runs:
-            change = ConfigChange(
-                ChangeKind.ADD_VOTER, member_id, encode_record(record_of(member_id))
-            )
-            self._reconfigure(self._random.choice(runs), change, "promote")
-
-    def _reconfigure(self, run: Run, change: ConfigChange, name: str) -> None:
-        def begin() -> None:
-            answer: Deferred[Applied] = run.node.reconfigure(change)
-            answer.addCallback(applied).addErrback(refused)
-
-        def applied(outcome: Applied) -> None:
-            self._cluster.invariants.acknowledged(outcome.index, outcome.term)
-            if not isinstance(outcome.value, RefusedChange):
-                self._cluster.counts[name] += 1
-                if name == "add_learner" and not self.stopped:
-                    seconds = 0.5 + self._random.random()
-                    self._cluster.timeline.after(
-                        seconds, self._promote, change.member_id
-                    )
-
-        def refused(failure: Failure) -> None:
-            if isinstance(failure.value, ReconfigurationRefused):
-                self._cluster.counts["change_refused"] += 1
-            elif not isinstance(failure.value, Unavailable):
-                self._cluster.failed_elsewhere(failure.value)
-
-        self._cluster.note(f"{name} {change.member_id} by {run.member_id}")
-        run.process.after(0, begin)
+        return nothing if self._operator.reconfigure() else None
 
 
 NAMES = tuple(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any
 
@@ -10,21 +10,18 @@ import attrs
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from kvd.apply.applier import Applier, Outcome
+from kvd.apply.applier import Applier
 from kvd.cluster.machine import ClusterMachine
 from kvd.cluster.members import MemberRecord
 from kvd.node.bootstrap import bootstrap_log
 from kvd.node.interfaces import (
     Persistence,
-    SnapshotReader,
-    SnapshotWriter,
     TransportEvents,
 )
 from kvd.node.node import Node
 from kvd.node.settings import NodeSettings
 from kvd.raft.core import Raft
 from kvd.raft.messages import (
-    ConfigChange,
     Configuration,
     Entry,
     HardState,
@@ -37,6 +34,7 @@ from kvd.testing.clock import MachineClock, Process, Timeline
 from kvd.testing.disk import SimulatedDisk
 from kvd.testing.invariants import Invariants
 from kvd.testing.network import Network, SimulatedTransport
+from kvd.testing.observed import Recorded, Watched
 from kvd.testing.worker import SimulatedWorker
 from kvd.v2.machine import V2
 
@@ -116,80 +114,6 @@ def record_of(member_id: int, *, learner: bool = False) -> MemberRecord:
     return MemberRecord(
         member_id, f"m{member_id}", (f"http://peer-{member_id}:2380",), (), learner
     )
-
-
-class Watched:
-    """The applier of a run, with what it applies shown to the invariants."""
-
-    def __init__(self, inner: Applier, run: Run, start: int) -> None:
-        self._inner = inner
-        self._run = run
-        self.index = start
-        self.due = inner.due
-        self.publish = inner.publish
-
-    def apply(self, entry: Entry) -> Outcome:
-        outcome = self._inner.apply(entry)
-        self._applied(entry, outcome)
-        return outcome
-
-    def apply_change(self, entry: Entry, change: ConfigChange) -> Outcome:
-        outcome = self._inner.apply_change(entry, change)
-        self._run.invariants.configured(entry.index, self._run.membership())
-        self._applied(entry, outcome)
-        return outcome
-
-    def _applied(self, entry: Entry, outcome: Outcome) -> None:
-        before, self.index = self.index, entry.index
-        run = self._run
-        if run.invariants.applies(run.member_id, entry, before, outcome.value):
-            run.host.first_applied(entry, outcome.value)
-
-    def snapshot(self) -> Iterator[bytes]:
-        self._run.host.happened("snapshot_made")
-        return self._inner.snapshot()
-
-    def restore(self, chunks: Iterable[bytes]) -> None:
-        run = self._run
-        self._inner.restore(chunks)
-        self.index = run.restored_index
-        run.host.happened("snapshot_restored")
-
-
-class Recorded:
-    """The persistence of a run, with its saves shown to the invariants."""
-
-    def __init__(self, inner: Persistence, run: Run) -> None:
-        self._inner = inner
-        self._run = run
-        self.create_snapshot: Callable[[SnapshotMeta], SnapshotWriter] = (
-            inner.create_snapshot
-        )
-        self.receive_snapshot: Callable[[SnapshotMeta], SnapshotWriter] = (
-            inner.receive_snapshot
-        )
-        self.compact: Callable[[int], Deferred[None]] = inner.compact
-        self.free_bytes: Callable[[], Deferred[int]] = inner.free_bytes
-
-    def save(
-        self,
-        hard_state: HardState | None,
-        entries: Sequence[Entry],
-        snapshot: SnapshotMeta | None,
-    ) -> Deferred[None]:
-        run = self._run
-        run.invariants.saving(run.member_id, hard_state, entries, snapshot)
-        return self._inner.save(hard_state, entries, snapshot).addCallback(self._saved)
-
-    def _saved(self, _: object) -> None:
-        self._run.invariants.saved(self._run.member_id)
-
-    def open_snapshot(self) -> Deferred[SnapshotReader]:
-        return self._inner.open_snapshot().addCallback(self._opened)
-
-    def _opened(self, reader: SnapshotReader) -> SnapshotReader:
-        self._run.restored_index = reader.meta.index
-        return reader
 
 
 class Host:

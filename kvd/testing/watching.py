@@ -5,13 +5,21 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Callable
-from typing import NamedTuple
+from random import Random
+from typing import TYPE_CHECKING, NamedTuple
 
 from kvd.errors import RequestError
 from kvd.testing.invariants import Violated
 from kvd.testing.linearizability import NOT_FOUND
 from kvd.v2.events import Event
 from kvd.v2.machine import V2
+
+if TYPE_CHECKING:
+    from kvd.testing.cluster import SimulatedCluster
+    from kvd.testing.member import Run
+
+HOP_SECONDS = 0.0005
+"""From a client to its member."""
 
 REMOVALS = frozenset(("delete", "compareAndDelete", "expire"))
 
@@ -136,3 +144,64 @@ class OpenWatch:
         if not self.stream or event is None:
             self.over = True
         self._told(self, event)
+
+
+class WatchingClient:
+    """Follows all events with waitIndex, from one member to the next."""
+
+    def __init__(self, number: int, cluster: SimulatedCluster, random: Random) -> None:
+        self.name = f"watcher {number}"
+        self._cluster = cluster
+        self._random = random
+        self._next_index = 1
+        self._turn = 0
+        self.watch: OpenWatch | None = None
+        self.stopped = False
+
+    def start(self) -> None:
+        self._hop()
+
+    def stop(self) -> None:
+        self.stopped = True
+
+    def _hop(self) -> None:
+        """Leave this member for another."""
+        self._turn += 1
+        if self.watch is not None and not self.watch.over:
+            self._check_silence(self.watch)
+            self.watch.cancel()
+        self.watch = None
+        if self.stopped:
+            return
+        runs = self._cluster.serving()
+        if runs:
+            run = self._random.choice(runs)
+            run.process.after(HOP_SECONDS, self._begin, run, self._turn)
+        self._cluster.timeline.after(0.2 + self._random.random(), self._hop)
+
+    def _check_silence(self, watch: OpenWatch) -> None:
+        since = max(self._next_index, watch.since)
+        self._cluster.chronicle.check_silence(since, watch.v2.index, who=self.name)
+
+    def _begin(self, run: Run, turn: int) -> None:
+        if turn != self._turn:
+            return
+        stream = self._random.random() < 0.4
+        watch = OpenWatch(
+            run.v2,
+            since=self._next_index,
+            stream=stream,
+            told=lambda _, event: self._told(run, turn, event),
+        )
+        if not watch.over:
+            self.watch = watch
+
+    def _told(self, run: Run, turn: int, event: Event | None) -> None:
+        if turn != self._turn or event is None:
+            return
+        index = event.node.modified_index
+        self._cluster.histories.answers.append((self.name, self._next_index, index))
+        self._next_index = index + 1
+        if self.watch is None or not self.watch.stream:
+            self.watch = None
+            run.process.after(HOP_SECONDS, self._begin, run, turn)
