@@ -26,7 +26,6 @@ setup(
     package_data={"kvd": ["py.typed"]},
     install_requires=[
         "attrs>=23.2",
-        "httptools>=0.6.1",
         "klein>=24.8",
         "pyopenssl>=24.1",
         "pyyaml>=6.0.1",
@@ -38,6 +37,7 @@ setup(
     extras_require={
         "test": [
             "coverage[toml]>=7.6",
+            "httptools>=0.6.1",
             "hypothesis>=6.112",
             "import-linter>=2.1",
             "mypy>=1.13",
