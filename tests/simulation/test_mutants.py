@@ -18,13 +18,16 @@ from twisted.internet.task import LoopingCall
 
 from kvd.apply.applier import Applier
 from kvd.errors import RequestError, Unavailable
+from kvd.node import driver
 from kvd.node.node import Node
 from kvd.node.reads import Reads
 from kvd.raft import election, invariants, outlet, reads, replication, roles
 from kvd.raft.core import Raft
+from kvd.raft.log import Log
 from kvd.raft.messages import (
     NOBODY,
     Configuration,
+    EntryKind,
     Role,
 )
 from kvd.raft.progress import Progress
@@ -32,18 +35,23 @@ from kvd.raft.state import State
 from kvd.storage import segments, snapshots
 from kvd.testing.disk import SimulatedDisk
 from kvd.testing.invariants import Violated
-from kvd.testing.member import Parts, Sizes
+from kvd.testing.member import Parts, Run, Sizes
 from kvd.testing.simulation import Simulation, plan_of
+from kvd.testing.worker import SimulatedWorker
 from kvd.v2 import mutations
 from kvd.v2.commands import Op, decode_command
 from kvd.v2.machine import V2, Watched
 from kvd.v2.watchers import Watcher, WatcherHub
 
+from .test_named_members import removed_member_comes_back
 from .test_named_raft import (
     _only_out,
     _ring,
+    core_breaks,
+    leader_dies_before_it_commits,
     partial_connectivity,
 )
+from .test_named_storage import single_node, slow_fsync
 from .world import World
 
 SEEDS_MAX = 60
@@ -385,8 +393,11 @@ def test_r10_a_follower_that_commits_what_was_not_verified(monkeypatch):
     expect(
         "others committed|safety|InvariantViolated|log matching",
         members=5,
-        faults=("partition", "kill", "delay", "reorder", "bridge"),
-        seeds=200,
+        faults=("partition", "pause"),
+        sizes=Sizes(append_bytes_max=1, snapshot_count=10_000),
+        think_seconds=0.05,
+        clients=4,
+        seeds=100,
     )
 
 
@@ -781,3 +792,59 @@ def test_w09_events_in_another_order(monkeypatch):
 
     monkeypatch.setattr(WatcherHub, "publish", publish)
     expect("tells index|tells Event", faults=("slow_disk", "partition"))
+
+
+# -- the other stories -----------------------------------------------------------------
+
+
+def test_r19_a_leader_that_begins_without_an_entry(monkeypatch):
+    true = Log.append
+
+    def append(self, entries):
+        if entries[0].kind is not EntryKind.NOOP or entries[0].index < 5:
+            true(self, entries)
+
+    monkeypatch.setattr(Log, "append", append)
+    with pytest.raises(AssertionError):
+        leader_dies_before_it_commits()
+
+
+def test_m06_a_removed_member_that_is_let_in_again(monkeypatch):
+    monkeypatch.setattr(Run, "refuses", lambda self, member_id: "")
+    with pytest.raises(AssertionError):
+        removed_member_comes_back()
+
+
+def test_s14_a_single_member_that_answers_before_it_saves():
+    class Hasty(Wrapped):
+        def save(self, hard_state, entries, snapshot):
+            done = self._real.free_bytes()
+            self._real.save(hard_state, entries, snapshot)
+            return done.addCallback(lambda _: None)
+
+    with pytest.raises(AssertionError):
+        single_node(parts=Parts(persistence=Hasty))
+
+
+def test_s19_a_sync_that_stops_the_process():
+    class Blocking(SimulatedWorker):
+        def _run(self):
+            process, disk, syncs = self._process, self._disk, self._disk.syncs
+            super()._run()
+            seconds = disk.sync_seconds * (disk.syncs - syncs)
+            if seconds > 1:
+                process.pause()
+                process.timeline.after(seconds, process.resume)
+
+    with pytest.raises(AssertionError):
+        slow_fsync("leader", parts=Parts(worker=Blocking))
+
+
+def test_t03_an_exception_in_the_core_that_is_swallowed(monkeypatch):
+    def guarded(self, work):
+        with contextlib.suppress(RuntimeError):
+            work()
+
+    monkeypatch.setattr(driver.Driver, "guarded", guarded)
+    with pytest.raises(AssertionError):
+        core_breaks()

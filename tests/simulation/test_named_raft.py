@@ -11,6 +11,27 @@ from kvd.v2.commands import Op
 from .world import World
 
 
+def test_noop_on_election_commits_previous_terms():
+    leader_dies_before_it_commits()
+
+
+def leader_dies_before_it_commits():
+    """What it has replicated is applied although nobody writes any more."""
+    world = World(3)
+    leader = world.lead()
+    world.settle()
+    world.cluster.restarts = False
+    others = world.others(leader)
+    logs = [world.cluster.invariants.logs[run.member_id] for run in others]
+    last = logs[0].last
+    for run in others:  # the answers come too late
+        world.network.link(run.member_id, leader.member_id).seconds = 1.0
+    world.begin(leader, Op.SET, "/k", "v")
+    world.until(lambda: all(log.last > last for log in logs))
+    world.cluster.kill(leader.machine)
+    world.until(lambda: all(world.value(run, "/k") == "v" for run in others), 5.0)
+
+
 def elections(world, times, before_each=lambda leader: None):
     """Let leader after leader lose power."""
     for number in range(times):
@@ -257,6 +278,10 @@ def test_slow_follower_after_compaction_gets_snapshot(seconds):
 
 
 def test_exception_in_raft_core_is_fatal():
+    core_breaks()
+
+
+def core_breaks():
     class Broken(RuntimeError):
         pass
 

@@ -14,8 +14,14 @@ from .world import World
 
 
 def test_single_node_write_survives_crash_before_save():
+    single_node()
+
+
+def single_node(parts=None):
     """The power goes in the very turn of each answer; then at each write of the disk."""
-    world = World(1, segment_bytes=1024, snapshot_count=7, catchup_entries=0)
+    world = World(
+        1, segment_bytes=1024, snapshot_count=7, catchup_entries=0, parts=parts
+    )
     machine = world.machine(1)
     for number in range(12):
         run = world.lead()
@@ -86,8 +92,12 @@ def test_the_same_seed_gives_the_same_trace_whatever_the_hash_seed(hash_seed):
 
 @pytest.mark.parametrize("whose", ["leader", "follower", "all"])
 def test_slow_fsync_does_not_stop_heartbeats(whose):
+    slow_fsync(whose)
+
+
+def slow_fsync(whose, parts=None):
     """A sync takes 2 s, four election timeouts."""
-    world = World(3)
+    world = World(3, parts=parts)
     leader = world.lead()
     term = leader.raft.term
     slow = {
