@@ -66,6 +66,7 @@ def _must_persist(state: State) -> bool:
         or state.term != handed.term
         or state.vote != handed.vote
         or state.incoming is not None
+        or state.log.has_change_between(handed.commit, state.commit)
     )
 
 
@@ -74,7 +75,9 @@ def _next_persist(state: State) -> Persist | None:
     Everything new since the last one, and what may leave after it.
 
     The commit index alone is no reason to write: it goes along with the next entry
-    or vote, and a member that restarts without it learns it from a leader.
+    or vote, and a member that restarts without it learns it from a leader. A committed
+    membership change is one: who is left when somebody was removed may be too few to
+    find out again that it was committed.
     """
     if state.persisting is not None:
         return None

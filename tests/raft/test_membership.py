@@ -187,6 +187,23 @@ def test_remove_leader_commits_then_steps_down():  # M05, thesis 4.2.2
     assert member.raft.role is Role.FOLLOWER
 
 
+def test_a_committed_change_is_written_down_without_waiting_for_an_entry():
+    # Who removed one of two would wait for its vote after a restart, and it is gone.
+    network = Network((1, 2))
+    network.elect(1)
+    network.settle()
+    assert network[1].change(ChangeKind.REMOVE, 2) is None
+    network.settle()
+    member = network[1]
+    assert member.disk.hard_state.commit == member.raft.commit == member.log.last
+    network.isolate(2)
+    member.crash()
+    network.restart(1)
+    network.tick(1, count=3)
+    network.settle()
+    assert network[1].raft.role is Role.LEADER
+
+
 def test_a_leader_without_a_vote_does_not_count_itself_for_commit():  # M05
     member = leading(voters=(1, 2, 3))
     member.change(ChangeKind.REMOVE, 1)
