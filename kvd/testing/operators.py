@@ -53,7 +53,9 @@ class Operator:
         learners = [record for record in members if record.learner]
         if learners and choice < 0.75:
             self._promote(self._random.choice(learners).member_id)
-        elif len(members) > 1 and choice > 0.6:
+        elif len(members) - len(learners) > 2 and choice > 0.6:
+            # Never one of two: if the other loses power before it has written down
+            # that the removal is committed, it waits for a vote that is gone.
             target = self._random.choice(members).member_id
             self._reconfigure(run, ConfigChange(ChangeKind.REMOVE, target), "remove")
         elif len(self._cluster.machines) < MEMBERS_MAX:
