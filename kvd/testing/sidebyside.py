@@ -47,6 +47,7 @@ _TTL = re.compile(rb'"ttl":(-?[1-9]\d*)')
 _START_TIME = re.compile(rb'"startTime":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[.\d]*[^"]*"')
 _UPTIME = re.compile(rb'"uptime":"[0-9hm.]+(?:s|ms|\xc2\xb5s)"')
 _DATE = re.compile(r"[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT")
+_LENGTH = re.compile(r"Content-Length: \d+")
 _POSITIVE = re.compile(r"[1-9]\d*")
 _INDEX = re.compile(r"@(@?)(-?\d+)")
 
@@ -388,7 +389,10 @@ class Side:
 
     def _seen(self, answer: Answer, now: float, *, sorted_nodes: bool) -> Seen:
         seen = seen_answer(answer, now, sorted_nodes=sorted_nodes)
-        return seen._replace(text=self._own_names(seen.text))
+        text = seen.text
+        if any(own.encode() in answer.body for own in self._names):
+            text = _LENGTH.sub("Content-Length: <length>", text, count=1)
+        return seen._replace(text=self._own_names(text))
 
     def _own_names(self, text: str) -> str:
         for own, common in self._names.items():
