@@ -33,6 +33,10 @@ _MACHINE_BYTES = 2 << 20  # what a command adds to its value at most
 # A turn of the node applies at most eight times this: about 4,000 small writes, 50 ms.
 # A restart has a hundred thousand of them to apply.
 _APPLY_BYTES_MAX = 64 << 10
+# Where the numbers of a life's requests begin: at random, not by a clock, which may be
+# set back over a restart. Entries of the life before would then answer requests of this
+# one, and a leader would take its requests for repetitions.
+_SEQUENCES = 1 << 63
 
 Reactor = Any  # Twisted's real reactors provide many interfaces, no one names all
 
@@ -149,6 +153,7 @@ def compose(
             election_ticks=settings.election_ticks,
             pre_vote=config.pre_vote,
             committed_bytes_max=_APPLY_BYTES_MAX,
+            strict_reconfig=config.strict_reconfig_check,
         ),
         hard_state=log.hard_state,
         snapshot=log.snapshot,
@@ -177,7 +182,7 @@ def compose(
         transport=transport,
         clock=world.reactor,
         wall_time_ns=world.wall_time_ns,
-        sequence_start=world.wall_time_ns(),
+        sequence_start=world.randbelow(_SEQUENCES),
         on_fatal=endings.fatal,
         on_removed=endings.removed,
     )

@@ -14,8 +14,14 @@ from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.logger import globalLogPublisher
 from twisted.python.failure import Failure
 
+from kvd.apply.request import Request, RequestId, encode_request, peek_request_id
+from kvd.compose import node_settings
 from kvd.config import Config
 from kvd.errors import InvariantViolated, StorageError
+from kvd.options.table import BY_NAME
+from kvd.peer.settings import PeerSettings
+from kvd.raft.codec import encode_message
+from kvd.raft.messages import AppendEntries, Entry, EntryKind
 from kvd.service import KvdService, settled
 from kvd.storage.data_dir import Identity
 from kvd.testing.disk import SimulatedDisk
@@ -295,6 +301,46 @@ def test_a_restart_applies_the_log_in_slices(house):
         house.one_call()
     slices = [now - before for before, now in itertools.pairwise(applied)]
     assert max(slices) <= 8 * 3
+    house.stop()
+
+
+def test_no_two_lives_number_a_request_alike(house, monkeypatch):
+    """The wall clock stands still here; it may even be set back over a restart."""
+    monkeypatch.setattr("kvd.service.time.time_ns", lambda: 1_700_000_000 * 10**9)
+    for _ in range(3):
+        service = house.start()
+        house.run()
+        house.ask(PUT)
+        house.stop()
+    entries = service._opened.recovered.entries
+    ids = [
+        peek_request_id(entry.data)
+        for entry in entries
+        if entry.kind is EntryKind.NORMAL
+    ]
+    assert len(ids) > 4
+    assert len(set(ids)) == len(ids)
+
+
+def test_the_longest_request_fits_into_a_message_between_members():
+    """One that does not would stay at the end of its leader's log for ever."""
+    longest = BY_NAME["request-bytes-max"].kind.maximum
+    settings = node_settings(
+        Config(request_bytes_max=longest), Identity(member_id=1, cluster_id=2)
+    )
+    body = bytes(settings.request_bytes_max)
+    data = encode_request(Request("x" * 255, RequestId(1, 1), 0, body))
+    entry = Entry(1 << 62, 1 << 62, EntryKind.NORMAL, data)
+    append = AppendEntries(1, 2, 1 << 62, 0, 0, (entry,), 1 << 62)
+    assert len(encode_message(append)) <= PeerSettings().message_bytes_max
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_strict_reconfig_check_reaches_the_core(house, strict):
+    service = house.start(attrs.evolve(CONFIG, strict_reconfig_check=strict))
+    house.run()
+    config = service._parts.node._raft._state.config
+    assert config.strict_reconfig is strict
     house.stop()
 
 

@@ -42,8 +42,8 @@ class Node:
     """
     Implements ``Member`` for those who ask and ``TransportEvents`` for those who tell.
 
-    :param sequence_start: of request ids; must be higher than in any earlier life of
-        this member, for example its wall clock in ns.
+    :param sequence_start: of request ids; no life of this member may use numbers of
+        another: at random out of 2^63. A clock may be set back.
     :param snapshot: the newest durable one at the start; the machines are filled
         from it in :meth:`start`.
     :param on_fatal: told once, when the member has stopped because a promise can no

@@ -174,7 +174,9 @@ OPTIONS: Final = (
         _milliseconds(10, _HOUR),
         "time between two looks at the free disk space",
     ),
-    _ours("request-bytes-max", _bytes(1024, _GIBIBYTE), "the longest request body"),
+    # More than this would not fit into one message between members, which no option
+    # changes; nor then would the log ever get past the entry.
+    _ours("request-bytes-max", _bytes(1024, 60 << 20), "the longest request body"),
     _ours(
         "header-bytes-max", _bytes(1024, 1 << 26), "all headers of a request together"
     ),
