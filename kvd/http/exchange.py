@@ -79,6 +79,10 @@ class Outlet(Protocol):
         """A last piece, and that was all."""
         ...
 
+    def abort(self) -> None:
+        """Close the connection without any more ado."""
+        ...
+
 
 class Stream(Protocol):
     """What makes the pieces."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
+from twisted.logger import Logger
+
 from kvd.errors import RequestError
 from kvd.http.exchange import Outlet, Response, Streaming
 from kvd.http.keyerrors import RAFT_INTERNAL_ERROR, error_response
@@ -83,6 +85,7 @@ class Watch:
 
     __slots__ = ("_backlog", "_outlet", "_stream", "_watches", "watched")
 
+    _log = Logger()
     watched: Watched
 
     def __init__(self, watches: Watches, *, stream: bool) -> None:
@@ -105,8 +108,22 @@ class Watch:
         return self
 
     def happened(self, event: Event | None) -> None:
-        """An event, or None when the store dropped this watcher."""
+        """
+        An event, or None when the store dropped this watcher.
+
+        Never raises: a bug of ours, even one in what the client has asked for next,
+        costs it its connection. The member's state is sound, and others wait.
+        """
         outlet = self._outlet
+        try:
+            self._happened(outlet, event)
+        except Exception:  # noqa: BLE001 -- whatever it is
+            self._log.failure("while telling a watcher")
+            self.stop()
+            if outlet is not None:
+                outlet.abort()
+
+    def _happened(self, outlet: Outlet | None, event: Event | None) -> None:
         if outlet is not None and not outlet.blocked and not self._backlog:
             self._tell(outlet, event)
             return

@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from kvd.v2.commands import Command, Op, encode_command
+
 
 def watch(query: str = "", path: str = "/a", version: str = "1.1") -> str:
     return f"GET /v2/keys{path}?wait=true&{query} HTTP/{version}\r\nHost: k\r\n\r\n"
@@ -276,6 +278,34 @@ def test_only_gets_watch(port, method):
     assert port.v2.stats.watchers == 0
 
 
+@pytest.mark.parametrize("query", ["", "stream=true"])
+def test_a_bug_behind_a_watch_costs_its_connection_alone(
+    port, monkeypatch, logged_failures, query
+):
+    """It must not reach the member, who has just applied an event and publishes it."""
+    client = port.connect().send(watch(query) + watch())
+    other = port.connect().send(watch())
+    assert client.said
+    assert other.said
+
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(port.site, "route", broken)
+    if query:
+        monkeypatch.setattr(type(client.protocol), "send", broken)
+    port.member.propose("v2", encode_command(Command(Op.SET, "/a", "1")))
+    port.settle()
+    assert client.end == "aborted"
+    assert values(other.said) == ["1"]
+    assert other.end == "open"
+    client.lose()
+    assert port.v2.stats.watchers == 0
+    assert port.site._keys._watches.open_now == 0
+    assert len(logged_failures) == 1
+    logged_failures.clear()
+
+
 class PatientOutlet:
     """Takes everything."""
 
@@ -291,6 +321,9 @@ class PatientOutlet:
     def end(self, last: bytes = b"") -> None:
         self.pieces.append(last)
         self.ended = True
+
+    def abort(self) -> None:
+        raise AssertionError("nothing goes wrong here")
 
 
 @pytest.mark.parametrize("events", [1, 5, 6])
