@@ -247,7 +247,7 @@ def test_a_new_member_founds_its_cluster_and_serves(house):
     house.line(level="info", text="members on http://127.0.0.1:2380,http://[::1]:2380")
     house.line(level="info", text="clients on http://127.0.0.1:2379")
     house.line(level="info", text="member default, id 8e9e05c52164694d, of cluster")
-    house.line(level="info", text="new cluster with 1 members")
+    house.line(level="info", text="new cluster of default")
     house.line(level="info", text="ready to serve")
     assert b"201 Created" in house.ask(PUT)
     house.stop()
@@ -302,6 +302,40 @@ def test_a_restart_applies_the_log_in_slices(house):
     slices = [now - before for before, now in itertools.pairwise(applied)]
     assert max(slices) <= 8 * 3
     house.stop()
+
+
+def test_a_damaged_newest_snapshot_loses_nothing(house):
+    """The log is let go only up to the snapshot before the newest, life after life."""
+    config = attrs.evolve(
+        CONFIG,
+        snapshot_count=3,
+        snapshot_catchup_entries=0,
+        segment_bytes=600,
+        max_wals=1,
+        max_snapshots=2,
+    )
+    folder = "/data/member/snap"
+    chance = Random(3)
+    number = 0
+    for _ in range(6):
+        house.start(config)
+        house.run(2.0)
+        if number:
+            assert b'"value":"%d"' % number in house.ask(GET)
+        for _ in range(chance.randint(1, 20)):
+            number += 1
+            put = PUT.replace(b": 7", b": %d" % len(b"value=%d" % number))
+            put = put.removesuffix(b"value=1") + b"value=%d" % number
+            assert b'"value":"%d"' % number in house.ask(put)
+        if chance.random() < 0.5:
+            house.stop()
+        else:
+            house.disk.power_cut()
+        name = [name for name in house.disk.list(folder) if name.endswith(".snap")][-1]
+        path = f"{folder}/{name}"
+        house.disk.truncate(path, chance.randrange(house.disk.size(path)))
+    assert house.disk.list("/data/member/wal")[0] > "0000000000000010"
+    assert any("this snapshot is not used" in line for _, line in house.lines)
 
 
 def test_no_two_lives_number_a_request_alike(house, monkeypatch):
@@ -418,7 +452,7 @@ def test_a_founding_that_was_cut_short_is_done_again(house):
     house.lines.clear()
     house.start()
     house.run()
-    house.line(level="info", text="new cluster with 1 members")
+    house.line(level="info", text="new cluster of default")
     house.line(level="info", text="ready to serve")
     house.stop()
 
