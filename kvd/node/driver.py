@@ -28,7 +28,7 @@ from twisted.python.failure import Failure
 from kvd.apply.applier import Applier
 from kvd.apply.request import RequestId
 from kvd.cluster.members import MemberRecord
-from kvd.errors import KvdError, invariant
+from kvd.errors import KvdError, StorageError, invariant
 from kvd.node.changes import untag_change
 from kvd.node.interfaces import Applied, Persistence, Transport
 from kvd.node.proposals import Proposals
@@ -112,11 +112,15 @@ class Driver:
         """Stop for good: a promise can no longer be kept."""
         if not self.stopped:
             self.stopped = True
-            self._log.failure(
-                "the member stops: {error}",
-                failure=Failure(error),  # type: ignore[no-untyped-call]  # Twisted's
-                error=error,
-            )
+            if isinstance(error, StorageError):
+                # The disk's trouble, not ours: one line that names the file.
+                self._log.critical("the member stops: {error}", error=error)
+            else:
+                self._log.failure(
+                    "the member stops: {error}",
+                    failure=Failure(error),  # type: ignore[no-untyped-call]  # Twisted's
+                    error=error,
+                )
             self._told.fatal(error)
 
     def stop(self) -> Deferred[None]:

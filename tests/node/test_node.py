@@ -258,9 +258,7 @@ def test_too_many_waiting_requests_are_refused_at_once():
     assert error.reason is UnavailableReason.TOO_MANY_REQUESTS
 
 
-def test_a_failed_save_stops_the_member_and_answers_nobody_with_success(
-    logged_failures,
-):
+def test_a_failed_save_stops_the_member_and_answers_nobody_with_success():
     world = World(1).start()
     one = world[1]
     one.disk.broken = StorageError("fdatasync failed")
@@ -274,7 +272,6 @@ def test_a_failed_save_stops_the_member_and_answers_nobody_with_success(
     assert world.result(one.node.reconfigure(change)).reason is (
         UnavailableReason.STOPPED
     )
-    logged_failures.clear()
 
 
 def test_exception_in_raft_core_is_fatal(logged_failures):
