@@ -19,7 +19,8 @@ from kvd.node.interfaces import Persistence
 from kvd.node.node import Node
 from kvd.node.settings import NodeSettings
 from kvd.node.stats import RaftTraffic
-from kvd.peer.settings import PeerSettings
+from kvd.peer.founding import Founding
+from kvd.peer.settings import PeerIdentity, PeerSettings
 from kvd.peer.transport import AmpTransport
 from kvd.ports import endpoint
 from kvd.raft.core import Raft
@@ -104,6 +105,23 @@ def identity_of(config: Config, members: Sequence[MemberRecord]) -> Identity:
     )
 
 
+def founding(
+    identity: Identity, members: Sequence[MemberRecord], reactor: Reactor
+) -> Founding:
+    """What asks the other founders about this one."""
+    return Founding(
+        connect=partial(endpoint, reactor),
+        clock=reactor,
+        identity=PeerIdentity(identity.member_id, identity.cluster_id),
+        founders={record.member_id: record.peer_urls for record in members},
+    )
+
+
+def _has_published(record: MemberRecord | None) -> bool:
+    """Every member tells its client URLs first of all, and somebody applied that."""
+    return record is not None and bool(record.client_urls)
+
+
 def storage_settings(config: Config) -> StorageSettings:
     """Folders are made absolute against the working folder of this moment."""
     return StorageSettings(
@@ -170,6 +188,7 @@ def compose(
         cluster_id=identity.cluster_id,
         persistence=persistence,
         is_removed=lambda member_id: member_id in cluster.removed,
+        has_run=lambda member_id: _has_published(cluster.member(member_id)),
         settings=PeerSettings(queue_bytes_max=config.peer_queue_bytes_max),
     )
     node = Node(

@@ -99,6 +99,11 @@ class Ports:
             opened.stopReading()
         return problems
 
+    def turn_away(self) -> None:
+        """Close what connects, until :meth:`accept`: a sign that somebody is here."""
+        for port in self._open:
+            port.startReading()
+
     def accept(self, factory: Factory) -> None:
         """Take the connections that wait, and those to come."""
         self._factory.set(factory)

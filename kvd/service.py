@@ -9,12 +9,13 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from twisted.application.service import MultiService
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 import kvd
 import twisted
+from kvd.cluster.members import MemberRecord
 from kvd.compose import (
     Endings,
     Log,
@@ -22,6 +23,7 @@ from kvd.compose import (
     World,
     compose,
     founders,
+    founding,
     identity_of,
     storage_settings,
 )
@@ -29,6 +31,7 @@ from kvd.config import Config
 from kvd.errors import ConfigError, StorageError
 from kvd.node.bootstrap import bootstrap_log
 from kvd.options.checks import founding_problems
+from kvd.peer.sending import Refused
 from kvd.ports import Ports
 from kvd.process import Process, StallWatchdog
 from kvd.storage.data_dir import Identity
@@ -93,6 +96,7 @@ class KvdService(MultiService):
             limit_seconds=config.election_timeout / 4000,
         )
         self._starting: Deferred[None] | None = None
+        self._question: Deferred[None] | None = None
         self._stopping = False
         self._failed = False
         self.serving: Deferred[None] = Deferred()
@@ -203,9 +207,7 @@ class KvdService(MultiService):
             raise ConfigError(problems)
         members = founders(self.config)
         identity = identity_of(self.config, members)
-        if found.identity is None:
-            await opened.persistence.initialise(identity)
-        elif found.identity != identity:
+        if found.identity is not None and found.identity != identity:
             raise ConfigError(
                 [
                     (
@@ -214,10 +216,27 @@ class KvdService(MultiService):
                     )
                 ]
             )
+        await self._ask_founders(identity, members)
+        if found.identity is None:
+            await opened.persistence.initialise(identity)
         hard_state, entries = bootstrap_log(members)
         await opened.persistence.save(hard_state, entries, None)
-        self._log.info("new cluster with {count} members", count=len(members))
+        self._log.info(
+            "new cluster of {names}", names=", ".join(record.name for record in members)
+        )
         return identity, Log(hard_state=hard_state, snapshot=None, entries=entries)
+
+    async def _ask_founders(
+        self, identity: Identity, members: Sequence[MemberRecord]
+    ) -> None:
+        """A member that lost its data must not begin a second time."""
+        if len(members) == 1:
+            return
+        self._log.info("asking the other founders whether this member has run before")
+        self._peer_ports.turn_away()
+        asking = founding(identity, members, self._reactor).ask()
+        self._question = Deferred.fromCoroutine(asking)
+        await self._question
 
     def _serve(self, parts: Parts) -> None:
         if self._stopping:
@@ -231,10 +250,12 @@ class KvdService(MultiService):
         self._fatal(failure.value or RuntimeError("unknown"))
 
     def _not_started(self, failure: Failure) -> None:
+        if self._stopping and isinstance(failure.value, CancelledError):
+            return
         if isinstance(failure.value, ConfigError):
             for line in failure.value.problems:
                 self._log.critical("cannot start: {line}", line=line)
-        elif isinstance(failure.value, StorageError):
+        elif isinstance(failure.value, StorageError | Refused):
             self._log.critical(
                 "cannot start: data-dir {folder}: {error}",
                 folder=self.config.data_dir,
@@ -283,6 +304,8 @@ class KvdService(MultiService):
     async def _stop(self) -> None:
         self._stopping = True
         self._log.info("stopping")
+        if self._question is not None:
+            self._question.cancel()
         if self._starting is not None:
             await settled(self._starting)
         parts = self._parts

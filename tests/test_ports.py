@@ -63,6 +63,9 @@ def test_nothing_is_accepted_before_there_is_somebody_to_answer():
     outer = reactor.opened[0].factory
     assert outer.buildProtocol(None) is None
     assert outer.logPrefix() == "option"
+    ports.turn_away()
+    assert [port.reading for port in reactor.opened] == [True, True]
+    assert outer.buildProtocol(None) is None
     inner = Factory.forProtocol(Protocol)
     inner.noisy = False
     ports.accept(inner)

@@ -19,6 +19,8 @@ from kvd.compose import node_settings
 from kvd.config import Config
 from kvd.errors import InvariantViolated, StorageError
 from kvd.options.table import BY_NAME
+from kvd.peer.founding import ASK_SECONDS
+from kvd.peer.sending import Refused
 from kvd.peer.settings import PeerSettings
 from kvd.raft.codec import encode_message
 from kvd.raft.messages import AppendEntries, Entry, EntryKind
@@ -380,7 +382,8 @@ def test_strict_reconfig_check_reaches_the_core(house, strict):
 
 def test_clients_wait_until_there_is_a_leader(house):
     house.start(THREE)
-    house.run(5.0)
+    house.run(ASK_SECONDS + 5.0)  # the other two are silent
+    house.line(level="info", text="new cluster of default, second, third")
     assert house.ask(GET) == b""
     assert "recovered" not in house.process.said
     assert not house.service.serving.called
@@ -440,6 +443,45 @@ def test_a_member_that_is_not_a_founder_does_not_begin(house):
     assert house.process.said == ["prepare", 1]
     house.line(level="critical", text='couldn\'t find local name "stranger"')
     house.stop()
+    assert not house.disk.exists("/data/member/identity")
+
+
+class Answer:
+    """What the other founders say about this one."""
+
+    def __init__(self, answer):
+        self.answer = answer
+
+    def __call__(self, *asked):
+        return self
+
+    async def ask(self):
+        return await self.answer
+
+
+def test_a_member_that_lost_its_data_does_not_begin_again(house, monkeypatch):
+    # V2-SPEC 15.2: it has forgotten whom it voted for and what it acknowledged.
+    said = fail(Refused("member 1 has already been bootstrapped"))
+    monkeypatch.setattr("kvd.service.founding", Answer(said))
+    house.start(THREE)
+    house.run(0.1)
+    assert house.process.said == ["prepare", 1]
+    text = "data-dir /data: member 1 has already been bootstrapped"
+    house.line(level="critical", text=text)
+    house.stop()
+    assert not house.disk.exists("/data/member/identity")
+
+
+def test_a_stop_ends_the_question_and_nothing_was_begun(house):
+    house.start(THREE)
+    house.run(0.1)
+    house.line(level="info", text="asking the other founders")
+    ports = [house.reactor.ports[where, 2380] for where in ("127.0.0.1", "::1")]
+    assert all(port.reading for port in ports)  # whoever asks us is turned away
+    assert all(port.factory.buildProtocol(None) is None for port in ports)
+    house.stop()
+    assert house.process.said == ["prepare"]
+    assert not any(level == "critical" for level, _ in house.lines)
     assert not house.disk.exists("/data/member/identity")
 
 

@@ -46,6 +46,7 @@ class Purpose(Enum):
 
     MESSAGES = b"messages"
     SNAPSHOT = b"snapshot"
+    FOUNDING = b"founding"
 
 
 class Refusal(Enum):
@@ -56,6 +57,7 @@ class Refusal(Enum):
     OTHER_MEMBER = b"other-member"
     STRANGER = b"stranger"
     REMOVED = b"removed"
+    BOOTSTRAPPED = b"bootstrapped"
 
 
 class Number(amp.Argument):

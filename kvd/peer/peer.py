@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 
 from kvd.errors import PeerError
 from kvd.peer.batches import frame
-from kvd.peer.commands import PIECE_BYTES_MAX, Purpose, Urgent
+from kvd.peer.commands import PIECE_BYTES_MAX, Purpose, Refusal, Urgent
 from kvd.peer.sending import Dialler, Refused, SendingConnection
 from kvd.peer.settings import PeerSettings
 
@@ -259,7 +259,8 @@ class Peer:
             return
         self._failures += 1
         self._say(failure.getErrorMessage())
-        if isinstance(failure.value, Refused) and failure.value.removed:
+        refused = failure.value if isinstance(failure.value, Refused) else None
+        if refused is not None and refused.refusal is Refusal.REMOVED:
             self._removed(failure.getErrorMessage())
         if self.urls and self._failures % len(self.urls):
             self._wait = self._clock.callLater(0, self._dial)

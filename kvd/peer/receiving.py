@@ -96,7 +96,8 @@ class ReceivingConnection(BoxConnection):
 
     ::
 
-        stranger -- Hello accepted --> messages | snapshot -- anything wrong --> closed
+        stranger -- Hello accepted --> messages | snapshot | founding -- anything wrong
+                                                                            --> closed
 
     :ivar member_id: 0 until the Hello was accepted; no byte of Raft is decoded before.
     """
@@ -232,7 +233,7 @@ class ReceivingConnection(BoxConnection):
 
     def _piece_received(self, piece: bytes) -> None:
         if self.purpose is not Purpose.MESSAGES:
-            raise PeerError("messages on a connection for a snapshot")
+            raise PeerError("messages on a connection that is not for them")
         self._unreported_bytes += len(piece)
         if self._unreported_bytes >= RECEIVED_BYTES:
             self.tell(Received, size=self._unreported_bytes)

@@ -53,6 +53,7 @@ class Reception:
         inbox: SnapshotInbox,
         peers: Mapping[int, Peer],
         is_removed: Callable[[int], bool],
+        has_run: Callable[[int], bool],
         deliver: Callable[[Message], None],
     ) -> None:
         self._clock = clock
@@ -61,6 +62,7 @@ class Reception:
         self._inbox = inbox
         self._peers = peers
         self._is_removed = is_removed
+        self._has_run = has_run
         self._deliver = deliver
         self._running = False
         self._accepted: set[ReceivingConnection] = set()
@@ -127,6 +129,11 @@ class Reception:
                 f"member {hello.member_id:x} is not known to member"
                 f" {ours.member_id:x} (yet)",
             )
+        if hello.purpose is Purpose.FOUNDING and self._has_run(hello.member_id):
+            return NotWelcome(
+                Refusal.BOOTSTRAPPED,
+                f"member {hello.member_id:x} has already been bootstrapped",
+            )
         return None
 
     def welcomed(self, connection: ReceivingConnection) -> None:
@@ -166,7 +173,7 @@ class Reception:
         self._inbox.ended(connection, why)
         if self._incoming.get(connection.member_id) is connection:
             del self._incoming[connection.member_id]
-        if not self._running:
+        if not self._running or connection.purpose is Purpose.FOUNDING:
             return
         if stranger:
             if connection.bytes_received:

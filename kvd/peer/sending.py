@@ -50,13 +50,13 @@ class Refused(PeerError):
     """
     The other side did not accept our Hello, or we not its answer.
 
-    :ivar removed: a member of our own cluster, the one that we expected, says that we
-        are no member any more.
+    :ivar refusal: what a member of our own cluster said, the one that we expected;
+        None for the word of anybody else.
     """
 
-    def __init__(self, reason: str, *, removed: bool = False) -> None:
+    def __init__(self, reason: str, refusal: Refusal | None = None) -> None:
         super().__init__(reason)
-        self.removed = removed
+        self.refusal = refusal
 
 
 @implementer(IPushProducer)
@@ -126,10 +126,7 @@ class SendingConnection(BoxConnection):
                 each if each.isprintable() else "?"
                 for each in values["reason"][:REASON_CHARACTERS_MAX]
             )
-            return Refused(
-                said,
-                removed=ours and meant and values["refusal"] == Refusal.REMOVED.value,
-            )
+            return Refused(said, _refusal(values) if ours and meant else None)
         if not ours:
             return Refused(f"it belongs to cluster {values['cluster']:x}")
         if not meant:
@@ -174,6 +171,13 @@ class SendingConnection(BoxConnection):
             self.welcome.errback(PeerError(why))
         elif self.on_gone is not None:
             self.on_gone(why)
+
+
+def _refusal(values: Values) -> Refusal | None:
+    try:
+        return Refusal(values["refusal"])
+    except ValueError:  # of a later release
+        return None
 
 
 def _keep_little_unsent(transport: object) -> None:
@@ -230,9 +234,9 @@ class Dialler:
 
         def failed(failure: Failure) -> Failure:
             problem = failure.value
-            if isinstance(problem, PeerError) or (
-                cancelled and isinstance(problem, CancelledError)
-            ):
+            if cancelled:  # an endpoint has an error of its own for it
+                return Failure(CancelledError())
+            if isinstance(problem, PeerError):
                 return failure
             if isinstance(problem, DeferredTimeout):
                 seconds = self._settings.connect_seconds

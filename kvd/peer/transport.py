@@ -53,6 +53,7 @@ class AmpTransport:
     :param connect: an endpoint for one of a peer's URLs; ValueError if it makes none.
     :param random: a number from [0, 1), for the jitter of the backoff.
     :param is_removed: whether a member of this id was removed from the cluster.
+    :param has_run: whether a member of this id has taken part in the cluster.
     """
 
     _log = Logger()
@@ -67,6 +68,7 @@ class AmpTransport:
         cluster_id: int,
         persistence: Persistence,
         is_removed: Callable[[int], bool],
+        has_run: Callable[[int], bool],
         settings: PeerSettings | None = None,
     ) -> None:
         self._clock = clock
@@ -100,6 +102,7 @@ class AmpTransport:
             inbox=self._inbox,
             peers=self._peers,
             is_removed=is_removed,
+            has_run=has_run,
             deliver=self._deliver,
         )
         self.factory = self._reception.factory

@@ -163,7 +163,11 @@ class Endpoint:
     def connect(self, protocolFactory):
         self.network.attempts.append((self.network.clock.seconds(), self.url))
         if self.url in self.network.unreachable:
-            return Deferred()
+            # As Twisted's endpoints, which do not fail with CancelledError.
+            address = IPv4Address("TCP", "10.0.0.2", 2380)
+            return Deferred(
+                lambda attempt: attempt.errback(error.ConnectingCancelledError(address))
+            )
         if self.url not in self.network.listening:
             return fail(error.ConnectionRefusedError())
         return self.network.connect(protocolFactory, self.url)
@@ -308,6 +312,7 @@ class Member:
         self.url = f"http://m{member_id}:2380"
         self.disk = Disk(network.clock)
         self.removed_ids = set()
+        self.run_ids = set()
         self.events = Events()
         self.transport = AmpTransport(
             connect=network.endpoint,
@@ -317,6 +322,7 @@ class Member:
             cluster_id=cluster_id,
             persistence=self.disk,
             is_removed=self.removed_ids.__contains__,
+            has_run=self.run_ids.__contains__,
             settings=settings or PeerSettings(),
         )
         self.transport.set_events(self.events)
