@@ -87,6 +87,7 @@ class Driver:
         self._told = told
         self._turn_call: IDelayedCall | None = None
         self._saving: Deferred[None] | None = None
+        self._saving_since = 0.0
         self._restoring: Deferred[None] | None = None
         self._leader = 0
         self.applied_term = 0
@@ -146,6 +147,13 @@ class Driver:
             done.callback(None)
         return done
 
+    @property
+    def saving_seconds(self) -> float:
+        """For how long the disk has been at work on a save; 0 if there is none."""
+        if self._saving is None:
+            return 0.0
+        return self._clock.seconds() - self._saving_since
+
     # -- a turn ---------------------------------------------------------------------
 
     def _scheduled_turn(self) -> None:
@@ -197,6 +205,7 @@ class Driver:
             persist.hard_state, persist.entries, persist.snapshot
         )
         self._saving = saving
+        self._saving_since = self._clock.seconds()
         saving.addCallbacks(partial(self._saved, persist), self._save_failed)
 
     def _saved(self, persist: Persist, _: object) -> None:

@@ -141,7 +141,8 @@ class Node:
             propose=self._requests.propose,
             submit=self._requests.submit,
             published=self._readiness.published,
-            full=self._make_way,
+            saving_seconds=lambda: self._driver.saving_seconds,
+            make_way=self._make_way,
             failed=self._failed,
         )
 
@@ -317,7 +318,7 @@ class Node:
             callback(leader)
 
     def _make_way(self) -> None:
-        """Our disk is full: let somebody lead who can write."""
+        """Our disk is full or stuck: let somebody lead who can write."""
         if self.is_leader and (target := self.successor()):
             self.transfer_leadership(target)
 

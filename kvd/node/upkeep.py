@@ -25,7 +25,9 @@ class Upkeep:
 
     :param propose: as ``Member.propose``, but not refused for lack of space.
     :param submit: the same, when nobody waits for the answer.
-    :param full: called at each look at the disk that finds too little room.
+    :param saving_seconds: how long the save that is under way has taken so far.
+    :param make_way: called again and again while the disk has too little room, or is
+        stuck in a save of ours as leader: somebody else should lead.
     :param published: called once, when this member's own record has been applied.
     """
 
@@ -44,7 +46,8 @@ class Upkeep:
         propose: Callable[[str, bytes], Deferred[Applied]],
         submit: Callable[[str, bytes], None],
         published: Callable[[], None],
-        full: Callable[[], None],
+        saving_seconds: Callable[[], float],
+        make_way: Callable[[], None],
         failed: Callable[[Failure], None],
     ) -> None:
         self._settings = settings
@@ -57,7 +60,8 @@ class Upkeep:
         self._propose = propose
         self._submit = submit
         self._published = published
-        self._full = full
+        self._saving_seconds = saving_seconds
+        self._make_way = make_way
         self._failed = failed
         self._running = False
         self._loops: list[LoopingCall] = []
@@ -68,6 +72,7 @@ class Upkeep:
         self._running = True
         self._every(self._settings.expiry_seconds, self._expire)
         self._every(self._settings.disk_check_seconds, self._check_disk, now=True)
+        self._every(self._settings.election_seconds, self._check_save)
         self._publish()
 
     def stop(self) -> None:
@@ -126,4 +131,21 @@ class Upkeep:
             self._log.info("{free} bytes are free again: writes go on", free=free)
         self.out_of_space = free < floor
         if self.out_of_space:
-            self._full()
+            self._make_way()
+
+    def _check_save(self) -> None:
+        """
+        A leader goes on with the disks of the others, and need not notice its own.
+
+        But nothing is applied here meanwhile: our clients wait in vain, and the log in
+        memory grows and grows. A slow disk may be slow; one that takes longer than any
+        client waits is stuck.
+        """
+        seconds = self._saving_seconds()
+        if seconds > self._settings.request_timeout_seconds and self._is_leader():
+            self._log.error(
+                "the disk has been at work on a save for {seconds:.0f} s: "
+                "somebody else should lead",
+                seconds=seconds,
+            )
+            self._make_way()

@@ -329,6 +329,35 @@ def test_a_leader_without_room_makes_way_and_takes_no_forwarded_write():
     leader.node.received(Propose(leader.member_id, 2, 0, ((EntryKind.NORMAL, b""),)))
 
 
+def test_a_leader_whose_disk_is_stuck_makes_way():
+    """Its heartbeats go on: without that it would lead, and apply nothing, for ever."""
+    world = World(3).start()
+    leader = world.leader
+    leader.disk.sync_seconds = 6.0
+    answer = put(leader, "/a", "1")
+    world.run(6.5)
+    assert world.leader is leader
+    assert isinstance(world.result(answer), Applied)
+    leader.disk.sync_seconds = 10_000.0
+    answer = put(leader, "/a", "2")
+    world.run(9.5)
+    assert world.leader is not leader
+    for one in world.followers:
+        if one is not leader:
+            assert isinstance(world.result(put(one, "/a", "3")), Applied)
+    assert world.result(answer).may_take_effect
+
+
+def test_a_member_alone_has_nobody_to_make_way_for():
+    world = World(1).start()
+    world[1].disk.sync_seconds = 20.0
+    answer = put(world[1], "/a", "1")
+    assert world.result(answer, 10.0).may_take_effect
+    world.run(20.0)
+    assert world[1].node.is_leader
+    assert isinstance(world.result(world[1].node.read_index()), int)
+
+
 def test_a_snapshot_is_made_and_the_log_forgotten():
     world = World(1, snapshot_count=50, catchup_entries=10).start()
     one = world[1]
