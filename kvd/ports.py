@@ -90,8 +90,8 @@ class Ports:
             except CannotListenError as error:
                 reason = getattr(error.socketError, "strerror", "") or error.socketError
                 problems.append(
-                    f"{self._option}: cannot listen on {url}: {reason}; stop what uses "
-                    "that address, or choose another"
+                    f"{self._option}: cannot listen on {url}: {reason}; expected a free "
+                    "address of this machine"
                 )
                 continue
             opened.transport = Outbox(self._reactor).server

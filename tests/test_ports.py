@@ -95,12 +95,12 @@ def test_each_port_that_cannot_be_opened_is_a_line():
     )
     assert ports.open() == [
         (
-            "option: cannot listen on http://127.0.0.1:1: no; stop what uses that address, "
-            "or choose another"
+            "option: cannot listen on http://127.0.0.1:1: no; expected a free address "
+            "of this machine"
         ),
         (
-            "option: cannot listen on http://127.0.0.1:2: strange; stop what uses that "
-            "address, or choose another"
+            "option: cannot listen on http://127.0.0.1:2: strange; expected a free "
+            "address of this machine"
         ),
     ]
 
