@@ -413,8 +413,8 @@ def test_ports_in_use_are_each_one_line_and_nothing_is_touched(house):
     house.run(0.1)
     assert house.process.said == ["prepare", 1]
     assert [text for level, text in house.lines if level == "critical"] == [
-        f"cannot start: {option}: cannot listen on {url}: Address already in use; stop "
-        "what uses that address, or choose another"
+        f"cannot start: {option}: cannot listen on {url}: Address already in use; "
+        "expected a free address of this machine"
         for option, url in (
             ("listen-peer-urls", "http://127.0.0.1:2380"),
             ("listen-peer-urls", "http://[::1]:2380"),
