@@ -183,7 +183,8 @@ class Driver:
 
     def _do(self, ready: Ready) -> None:
         for notice in ready.notices:
-            self._log_notice(notice)
+            if notice.kind != "leader_changed":  # the node says it, once a turn
+                self._log_notice(notice)
         if ready.messages:
             self._transport.send(ready.messages)
         if ready.persist is not None:
@@ -321,6 +322,7 @@ class Driver:
             reader.close()
         self._applier.restore(chunks)
         self.applied_term = meta.term
+        self._snapshots.newest_bytes = reader.size
 
     def _log_notice(self, notice: Notice) -> None:
         fields = dict(notice.fields)

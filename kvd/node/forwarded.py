@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 
 from kvd.apply.request import RequestId, peek_request_id
+from kvd.errors import InvariantViolated, PeerError, RequestError
 from kvd.node.changes import untag_change
 from kvd.raft.codec import decode_change
 from kvd.raft.messages import EntryKind, Propose
@@ -26,14 +27,23 @@ class Forwarded:
         return len(self._seen)
 
     def fresh(self, message: Propose) -> Propose | None:
-        """The message with what was not seen before; None if there is nothing."""
+        """
+        The message with what was not seen before; None if there is nothing.
+
+        :raises PeerError: a request without an id.
+        """
         seen = self._seen
         fresh = []
         for kind, data in message.proposals:
-            if kind is EntryKind.CHANGE:
-                request_id = untag_change(decode_change(data))[0]
-            else:
-                request_id = peek_request_id(data)
+            try:
+                if kind is EntryKind.CHANGE:
+                    request_id = untag_change(decode_change(data))[0]
+                else:
+                    request_id = peek_request_id(data)
+            except (RequestError, InvariantViolated) as error:
+                raise PeerError(
+                    f"a forwarded request is undecodable: {error}"
+                ) from error
             if request_id not in seen:
                 seen[request_id] = None
                 fresh.append((kind, data))

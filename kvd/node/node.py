@@ -103,6 +103,7 @@ class Node:
             persistence=persistence,
             every=settings.snapshot_count,
             newest=snapshot,
+            has_room=self._has_room,
             made=self._snapshot_made,
             failed=self._failed,
         )
@@ -316,6 +317,9 @@ class Node:
         self._upkeep.leader_changed()
         for callback in list(self._leader_callbacks):
             callback(leader)
+
+    def _has_room(self, size: int) -> bool:
+        return self._upkeep.has_room(size)
 
     def _make_way(self) -> None:
         """Our disk is full or stuck: let somebody lead who can write."""

@@ -21,6 +21,8 @@ class Snapshots:
     served between two chunks.
 
     :param every: applied entries between two snapshots.
+    :param has_room: whether so many bytes more may be written; without room a snapshot
+        waits, and one that is being written is given up.
     :param made: told of each durable one, and of the one before it.
     """
 
@@ -32,21 +34,39 @@ class Snapshots:
         persistence: Persistence,
         every: int,
         newest: SnapshotMeta | None,
+        has_room: Callable[[int], bool],
         made: Callable[[SnapshotMeta, SnapshotMeta | None], None],
         failed: Callable[[Failure], None],
     ) -> None:
         self._persistence = persistence
         self._every = every
+        self._has_room = has_room
         self._made = made
         self._failed = failed
         self._running: Deferred[None] | None = None
         self._aborted = False
+        self._postponed = False
         self.newest = newest
+        self.newest_bytes = 0
 
     def due(self, applied_index: int) -> bool:
         """Whether enough was applied since the newest, and none is being written."""
         since = self.newest.index if self.newest is not None else 0
-        return self._running is None and applied_index - since > self._every
+        if self._running is not None or applied_index - since <= self._every:
+            return False
+        if self._has_room(self.newest_bytes):
+            self._postponed = False
+            return True
+        self._postpone()
+        return False
+
+    def _postpone(self) -> None:
+        if not self._postponed:
+            self._postponed = True
+            self._log.warn(
+                "a snapshot waits for room on the disk; the last one had {size} bytes",
+                size=self.newest_bytes,
+            )
 
     def begin(self, meta: SnapshotMeta, chunks: Iterator[bytes]) -> None:
         """Write what was captured; ``chunks`` stays true to that moment."""
@@ -84,6 +104,11 @@ class Snapshots:
                     return
                 size += len(chunk)
                 await writer.write(chunk)
+                if not self._has_room(0):
+                    self.newest_bytes = max(self.newest_bytes, size)
+                    self._postpone()
+                    await writer.abort()
+                    return
             if self.is_stale():
                 await writer.abort()
                 return
@@ -93,6 +118,7 @@ class Snapshots:
         if self.is_stale():
             return
         before, self.newest = self.newest, meta
+        self.newest_bytes = size
         self._log.info(
             "snapshot at index {index} is durable, {size} bytes",
             index=meta.index,

@@ -65,6 +65,7 @@ class Upkeep:
         self._failed = failed
         self._running = False
         self._loops: list[LoopingCall] = []
+        self._free_bytes: int | None = None
         self.out_of_space = False
 
     def start(self) -> None:
@@ -118,8 +119,14 @@ class Upkeep:
     def _check_disk(self) -> Deferred[None]:
         return self._persistence.free_bytes().addCallback(self._seen_free)
 
+    def has_room(self, size: int) -> bool:
+        """Whether the floor would hold after so many bytes more, as far as is known."""
+        free = self._free_bytes
+        return free is None or free - size >= self._settings.disk_floor_bytes
+
     def _seen_free(self, free: int) -> None:
         floor = self._settings.disk_floor_bytes
+        self._free_bytes = free
         if free < floor and not self.out_of_space:
             self._log.error(
                 "{free} bytes are free, less than disk-floor-bytes ({floor}): "

@@ -6,6 +6,7 @@ from kvd.cluster.machine import encode_record
 from kvd.cluster.members import MemberRecord
 from kvd.errors import (
     InvariantViolated,
+    PeerError,
     ReconfigurationRefused,
     RequestError,
     StorageError,
@@ -356,6 +357,61 @@ def test_a_member_alone_has_nobody_to_make_way_for():
     world.run(20.0)
     assert world[1].node.is_leader
     assert isinstance(world.result(world[1].node.read_index()), int)
+
+
+def test_a_snapshot_waits_for_room():
+    world = World(1, snapshot_count=50, disk_floor_bytes=1000).start()
+    one = world[1]
+    for n in range(100):
+        world.result(put(one, f"/k{n}", str(n)))
+    world.run(1.0)
+    first, content = one.disk.snapshot
+    one.disk.free = 1000 + len(content) - 1
+    world.run(1.5)
+    for n in range(100):
+        world.result(put(one, f"/k{n}", str(n)))
+    world.run(1.0)
+    assert one.disk.snapshot[0] == first
+    one.disk.free = 1 << 40
+    world.run(1.5)
+    world.result(put(one, "/a", "1"))
+    world.run(1.0)
+    assert one.disk.snapshot[0].index > first.index
+
+
+def test_a_snapshot_is_given_up_when_the_floor_is_reached():
+    world = World(1, snapshot_count=50).start()
+    one = world[1]
+    one.disk.write_seconds = 2.0
+    for n in range(60):
+        put(one, f"/k{n}", str(n))
+    world.run_until(lambda: one.node._snapshots._running is not None)
+    one.disk.free = 0
+    world.run(3.0)
+    assert one.disk.aborted == 1
+    assert one.disk.snapshot is None
+    assert one.fatal == []
+
+
+def test_a_restarted_member_knows_how_large_its_snapshot_is():
+    world = World(1, snapshot_count=50).start()
+    one = world[1]
+    for n in range(100):
+        world.result(put(one, f"/k{n}", str(n)))
+    world.run(1.0)
+    one.stop()
+    world.start()
+    assert one.node._snapshots.newest_bytes == len(one.disk.snapshot[1])
+
+
+def test_a_forwarded_request_without_an_id_is_the_peers_mistake():
+    world = World(3).start()
+    leader = world.leader
+    change = encode_change(ConfigChange(ChangeKind.REMOVE, 9))
+    for proposal in ((EntryKind.NORMAL, b""), (EntryKind.CHANGE, change)):
+        with pytest.raises(PeerError):
+            leader.node.received(Propose(leader.member_id, 2, 0, (proposal,)))
+    assert leader.fatal == []
 
 
 def test_a_snapshot_is_made_and_the_log_forgotten():
