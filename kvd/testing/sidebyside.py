@@ -1,207 +1,35 @@
 """
 The same requests to two servers, and what differs between their answers.
 
-A row of a table is a sentence and steps. In a step ``$`` stands for the row's own key
-prefix (``/v2/keys/...``), ``@5`` for the etcd index at the row's start plus five, and
-``@@5`` for that as an in-order name::
-
-    PUT $/a value=1            a request, its form as body; the answers are compared
-    GET /version               any other target is taken as it is
-    w> GET $/a?wait=true       open the watch ``w``: its head is compared
-    w<                         the next event of ``w`` is compared
-    w< end                     its body must end
-    w< nothing                 for a moment, nothing may come
-    w gone                     the client goes away
-    until gone $/a             ask until it is 404 (nothing else expires by itself)
-    pause 0.2
-    1000 x PUT $/a value=1     many times, only the last answers are compared
-
-Before a row the server that lags writes until both stores have the same index. So
-indexes, in-order names and raw body bytes can be compared as they are; only times,
-raft positions and the order of unsorted listings need care.
+Before a row (:mod:`kvd.testing.rows`) the server that lags writes until both stores have
+the same index. So indexes, in-order names and raw body bytes can be compared as they
+are; only times, raft positions and the order of unsorted listings need care
+(:mod:`kvd.testing.seen`).
 """
 
 from __future__ import annotations
 
 import itertools
 import json
-import re
 import time
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple, cast
 
-import attrs
-
+from kvd.testing.rows import Raw, Row, Step, placed
+from kvd.testing.seen import (
+    EXPIRATION,
+    LENGTH,
+    Seen,
+    differs,
+    epoch_seconds,
+    normal_body,
+    seen_answer,
+)
 from kvd.testing.wire import Answer, Closed, Connection, Silent
 
-TTL_SLACK_SECONDS = 2.0
 EXPIRY_SECONDS = 6.0
 QUIET_SECONDS = 0.15
 LISTEN_SECONDS = 0.01
 LATE_SECONDS = 2.0
-
-_EXPIRATION = re.compile(
-    rb'"expiration":"(-?\d{4,}-\d\d-\d\dT\d\d:\d\d:\d\d)((?:\.\d{0,8}[1-9])?)Z"'
-)
-_TTL = re.compile(rb'"ttl":(-?[1-9]\d*)')
-_START_TIME = re.compile(rb'"startTime":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[.\d]*[^"]*"')
-_UPTIME = re.compile(rb'"uptime":"[0-9hm.]+(?:s|ms|\xc2\xb5s)"')
-_DATE = re.compile(r"[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT")
-_LENGTH = re.compile(r"Content-Length: \d+")
-_POSITIVE = re.compile(r"[1-9]\d*")
-_INDEX = re.compile(r"@(@?)(-?\d+)")
-
-
-@attrs.frozen
-class Raw:
-    """
-    Bytes to send on a connection of their own, as they are.
-
-    :ivar answers: how many to wait for; fewer may come.
-    :ivar heads: whether the requests are HEAD (their answers have no bodies).
-    :ivar then: more bytes, sent when the first answer has come.
-    :ivar finish: close the sending half after the bytes.
-    """
-
-    data: bytes
-    answers: int = 1
-    heads: bool = False
-    then: bytes = b""
-    finish: bool = False
-
-
-Step = str | Raw
-
-
-@attrs.frozen
-class Row:
-    """
-    One behaviour: a sentence, and the steps that show it.
-
-    :ivar meant: why kvd answers otherwise on purpose, empty where it does not.
-    :ivar listens: whether what is left in the open watches is compared at the end.
-    """
-
-    name: str
-    steps: tuple[Step, ...]
-    meant: str = ""
-    listens: bool = False
-
-    @property
-    def counts_comparable(self) -> bool:
-        """Polling asks as often as it must, so the counters may differ."""
-        return not any(
-            isinstance(step, str) and step.startswith("until") for step in self.steps
-        )
-
-
-def row(name: str, *steps: Step, meant: str = "") -> Row:
-    return Row(name, steps, meant)
-
-
-class Seen(NamedTuple):
-    """
-    What one server did, comparable.
-
-    :ivar numbers: times in seconds from the request, and ttls; compared with slack.
-    """
-
-    text: str
-    numbers: tuple[float, ...] = ()
-
-
-def _epoch_seconds(stamp: bytes, fraction: bytes) -> float:
-    year, rest = stamp.decode().rsplit("-", 2)[0], stamp.decode()
-    month, day = int(rest[len(year) + 1 :][:2]), int(rest[len(year) + 4 :][:2])
-    clock = rest.rpartition("T")[2].split(":")
-    days = _days_from_civil(int(year), month, day)
-    seconds = int(clock[0]) * 3600 + int(clock[1]) * 60 + int(clock[2])
-    return days * 86400 + seconds + float(b"0" + fraction)
-
-
-def _days_from_civil(year: int, month: int, day: int) -> int:
-    """Days since 1970-01-01 in the proleptic Gregorian calendar (any year)."""
-    year -= month <= 2
-    of_era = year % 400
-    of_year = (153 * (month + (-3 if month > 2 else 9)) + 2) // 5 + day - 1
-    return (
-        (year // 400) * 146097
-        + of_era * 365
-        + of_era // 4
-        - of_era // 100
-        + of_year
-        - 719468
-    )
-
-
-def _sort_nodes(node: dict[str, object]) -> None:
-    children = cast("list[dict[str, object]]", node.get("nodes", []))
-    children.sort(key=lambda child: str(child.get("key")))
-    for child in children:
-        _sort_nodes(child)
-
-
-def normal_body(
-    body: bytes, now: float, *, sorted_nodes: bool = True
-) -> tuple[str, tuple[float, ...]]:
-    """The body without what may differ, and the numbers taken out of it."""
-    numbers: list[float] = []
-
-    def expiration(found: re.Match[bytes]) -> bytes:
-        numbers.append(_epoch_seconds(found[1], found[2]) - now)
-        return b'"expiration":"<time>"'
-
-    def ttl(found: re.Match[bytes]) -> bytes:
-        numbers.append(float(found[1]))
-        return b'"ttl":"<seconds>"'
-
-    body = _TTL.sub(ttl, _EXPIRATION.sub(expiration, body))
-    body = _START_TIME.sub(b'"startTime":"<time>"', body)
-    body = _UPTIME.sub(b'"uptime":"<duration>"', body)
-    text = body.decode("utf-8", "backslashreplace")
-    if not sorted_nodes and '"nodes":[' in text:
-        # Times were taken out in wire order: in an unsorted listing pair them by size.
-        numbers.sort()
-        parsed = json.loads(text)
-        _sort_nodes(parsed["node"])
-        text = json.dumps(parsed, separators=(",", ":"), ensure_ascii=False) + (
-            "\n" if text.endswith("\n") else ""
-        )
-    return text, tuple(numbers)
-
-
-def _normal_header(name: str, value: str, *, moving: bool) -> str:
-    if name == "Content-Length" and moving:
-        value = "<length>"
-    if name == "Date" and _DATE.fullmatch(value):
-        value = "<date>"
-    if name in {"X-Raft-Index", "X-Raft-Term"} and _POSITIVE.fullmatch(value):
-        value = "<number>"
-    return f"{name}: {value}"
-
-
-def seen_answer(answer: Answer, now: float, *, sorted_nodes: bool) -> Seen:
-    """A whole answer or, without a body, a head."""
-    body, numbers = normal_body(answer.body, now, sorted_nodes=sorted_nodes)
-    moving = b"Time" in answer.body or bool(numbers)  # a time's length changes
-    lines = [
-        answer.status,
-        *(_normal_header(*header, moving=moving) for header in answer.headers),
-        f"({answer.framing}{'' if answer.complete else ', not complete'})",
-        body,
-    ]
-    return Seen("\n".join(lines), numbers)
-
-
-def differs(oracle: Seen, subject: Seen) -> str:
-    """Why the two are not the same; empty when they are."""
-    if oracle.text != subject.text:
-        return f"--- etcd\n{oracle.text}\n--- kvd\n{subject.text}"
-    for expected, got in zip(oracle.numbers, subject.numbers, strict=True):
-        # A huge time is a float that has lost its seconds.
-        if abs(expected - got) > TTL_SLACK_SECONDS + abs(expected) * 1e-9:
-            return f"{oracle.text}\n--- etcd {expected} --- kvd {got}"
-    return ""
 
 
 class Side:
@@ -361,8 +189,8 @@ class Side:
         deadline = time.monotonic() + EXPIRY_SECONDS
         while time.monotonic() < deadline:
             answer = self.ask("GET", f"{prefix}?recursive=true")
-            ends = _EXPIRATION.findall(answer.body)
-            if not any(_epoch_seconds(*end) < time.time() + 0.1 for end in ends):
+            ends = EXPIRATION.findall(answer.body)
+            if not any(epoch_seconds(*end) < time.time() + 0.1 for end in ends):
                 break
             time.sleep(0.02)
         self.ask("DELETE", f"{prefix}?recursive=true")
@@ -391,7 +219,7 @@ class Side:
         seen = seen_answer(answer, now, sorted_nodes=sorted_nodes)
         text = seen.text
         if any(own.encode() in answer.body for own in self._names):
-            text = _LENGTH.sub("Content-Length: <length>", text, count=1)
+            text = LENGTH.sub("Content-Length: <length>", text, count=1)
         return seen._replace(text=self._own_names(text))
 
     def _own_names(self, text: str) -> str:
@@ -501,26 +329,3 @@ def _same_words(oracle: dict[str, list[Seen]], subject: dict[str, list[Seen]]) -
         and not any(differs(*each) for each in zip(words, subject[name], strict=True))
         for name, words in oracle.items()
     )
-
-
-def placed(step: Step, prefix: str, base: int) -> Step:
-    """A step with the row's prefix and indexes filled in."""
-
-    def index(found: re.Match[str]) -> str:
-        return str(base + int(found[2])).zfill(20 if found[1] else 1)
-
-    def fill(text: str) -> str:
-        return _INDEX.sub(index, text).replace("$", prefix)
-
-    if isinstance(step, str):
-        return fill(step)
-    data, then = (
-        fill(part.decode("latin-1")).encode("latin-1")
-        for part in (step.data, step.then)
-    )
-    return attrs.evolve(step, data=data, then=then)
-
-
-def names(rows: Sequence[Row]) -> list[str]:
-    """Sentences, as ids of a parametrised test."""
-    return [each.name for each in rows]

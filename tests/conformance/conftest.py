@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from kvd.testing.rows import Row
 from kvd.testing.servers import (
     Make,
     Server,
@@ -21,7 +22,7 @@ from kvd.testing.servers import (
     missing_tools,
     start_all,
 )
-from kvd.testing.sidebyside import Pair, Row, Side
+from kvd.testing.sidebyside import Pair, Side
 
 SUBJECT = Make(os.environ.get("KVD_CONFORMANCE_SUBJECT", "kvd"))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kvd.testing.sidebyside import names, row
+from kvd.testing.rows import names, row
 
 pytestmark = pytest.mark.oracle
 

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from kvd.testing.sidebyside import Raw, Row, names, row
+from kvd.testing.rows import Raw, Row, names, row
 
 pytestmark = pytest.mark.oracle
 

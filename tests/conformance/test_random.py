@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
-from kvd.testing.sidebyside import Row
+from kvd.testing.rows import Row
 
 pytestmark = pytest.mark.oracle
 

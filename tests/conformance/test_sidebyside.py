@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from kvd.testing.sidebyside import Seen, differs, normal_body, placed, seen_answer
+from kvd.testing.rows import placed
+from kvd.testing.seen import Seen, differs, normal_body, seen_answer
 from kvd.testing.wire import Answer
 
 LISTING = b'{"action":"get","node":{"dir":true,"nodes":[{"key":"/b"},{"key":"/a"}]}}\n'

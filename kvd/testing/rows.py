@@ -1,0 +1,97 @@
+"""
+The rows of a conformance table: a sentence, and the steps that show it.
+
+In a step ``$`` stands for the row's own key
+prefix (``/v2/keys/...``), ``@5`` for the etcd index at the row's start plus five, and
+``@@5`` for that as an in-order name::
+
+    PUT $/a value=1            a request, its form as body; the answers are compared
+    GET /version               any other target is taken as it is
+    w> GET $/a?wait=true       open the watch ``w``: its head is compared
+    w<                         the next event of ``w`` is compared
+    w< end                     its body must end
+    w< nothing                 for a moment, nothing may come
+    w gone                     the client goes away
+    until gone $/a             ask until it is 404 (nothing else expires by itself)
+    pause 0.2
+    1000 x PUT $/a value=1     many times, only the last answers are compared
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import attrs
+
+_INDEX = re.compile(r"@(@?)(-?\d+)")
+
+
+@attrs.frozen
+class Raw:
+    """
+    Bytes to send on a connection of their own, as they are.
+
+    :ivar answers: how many to wait for; fewer may come.
+    :ivar heads: whether the requests are HEAD (their answers have no bodies).
+    :ivar then: more bytes, sent when the first answer has come.
+    :ivar finish: close the sending half after the bytes.
+    """
+
+    data: bytes
+    answers: int = 1
+    heads: bool = False
+    then: bytes = b""
+    finish: bool = False
+
+
+Step = str | Raw
+
+
+@attrs.frozen
+class Row:
+    """
+    One behaviour: a sentence, and the steps that show it.
+
+    :ivar meant: why kvd answers otherwise on purpose, empty where it does not.
+    :ivar listens: whether what is left in the open watches is compared at the end.
+    """
+
+    name: str
+    steps: tuple[Step, ...]
+    meant: str = ""
+    listens: bool = False
+
+    @property
+    def counts_comparable(self) -> bool:
+        """Polling asks as often as it must, so the counters may differ."""
+        return not any(
+            isinstance(step, str) and step.startswith("until") for step in self.steps
+        )
+
+
+def row(name: str, *steps: Step, meant: str = "") -> Row:
+    return Row(name, steps, meant)
+
+
+def placed(step: Step, prefix: str, base: int) -> Step:
+    """A step with the row's prefix and indexes filled in."""
+
+    def index(found: re.Match[str]) -> str:
+        return str(base + int(found[2])).zfill(20 if found[1] else 1)
+
+    def fill(text: str) -> str:
+        return _INDEX.sub(index, text).replace("$", prefix)
+
+    if isinstance(step, str):
+        return fill(step)
+    data, then = (
+        fill(part.decode("latin-1")).encode("latin-1")
+        for part in (step.data, step.then)
+    )
+    return attrs.evolve(step, data=data, then=then)
+
+
+def names(rows: Sequence[Row]) -> list[str]:
+    """Sentences, as ids of a parametrised test."""
+    return [each.name for each in rows]
