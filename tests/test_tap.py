@@ -112,6 +112,22 @@ def test_mistakes_are_a_line_each_and_exit_status_1(capsys, tmp_path):
     ]
 
 
+def test_warnings_are_shown_with_the_mistakes(capsys, monkeypatch):
+    monkeypatch.setenv("KVD_NAMEE", "a")
+    status, _, err = ended(capsys, "--max-wals", "x")
+    assert status == 1
+    assert err.splitlines() == [
+        (
+            "kvd: max-wals: expected a whole number from 0 to 10000 "
+            '(got "x", flag --max-wals)'
+        ),
+        (
+            'kvd: warning: unknown option "namee" is ignored, did you mean name? '
+            "(environment variable KVD_NAMEE)"
+        ),
+    ]
+
+
 def test_a_wrong_command_line_is_exit_status_2(capsys):
     status, out, err = ended(capsys, "--nme=x")
     assert status == 2
@@ -128,7 +144,7 @@ def test_a_flood_of_mistakes_is_cut(capsys, tmp_path):
     status, _, err = ended(capsys, "--config", str(file))
     assert status == 1
     assert len(err.splitlines()) == 101
-    assert err.endswith("kvd: and 899 more\n")
+    assert err.endswith("kvd: and 900 more\n")  # the last one: a is no option
 
 
 def test_a_file_that_is_too_long_is_not_read_whole(capsys, tmp_path):

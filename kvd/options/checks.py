@@ -1,8 +1,14 @@
-"""What options must be to each other; etcd's words where it has them."""
+"""
+What options must be to each other; etcd's words where it has them.
+
+Where an option is *unsure*, a default stands in for what was meant: a complaint about
+it together with another one could be false, so none is made.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -12,12 +18,19 @@ from kvd.options.values import is_address
 
 _ELECTION_MAX: Final = 50_000  # ms, etcd's
 _HEARTBEATS_MIN: Final = 5  # in an election timeout, etcd's
+_NONE: Final[frozenset[str]] = frozenset()
 
 
-def relation_problems(config: Config, given: Mapping[str, Given]) -> list[str]:
+def relation_problems(
+    config: Config, given: Mapping[str, Given], unsure: AbstractSet[str] = _NONE
+) -> list[str]:
     """One line for each pair of options that does not fit together."""
     problems = []
-    if "listen-client-urls" in given and "advertise-client-urls" not in given:
+    if (
+        "listen-client-urls" in given
+        and "advertise-client-urls" not in given
+        and "advertise-client-urls" not in unsure
+    ):
         problems.append(
             problem(
                 "advertise-client-urls",
@@ -26,6 +39,26 @@ def relation_problems(config: Config, given: Mapping[str, Given]) -> list[str]:
                 given["listen-client-urls"],
             )
         )
+    problems.extend(_time_problems(config, given, unsure))
+    if unsure & {"listen-client-urls", "listen-peer-urls"}:
+        return problems
+    shared = set(config.listen_client_urls) & set(config.listen_peer_urls)
+    problems.extend(
+        problem(
+            "listen-peer-urls",
+            f"clients and members cannot share an address, expected another than {url}",
+            given.get("listen-peer-urls"),
+        )
+        for url in sorted(shared)
+        if urlsplit(url).port
+    )
+    return problems
+
+
+def _time_problems(
+    config: Config, given: Mapping[str, Given], unsure: AbstractSet[str]
+) -> list[str]:
+    problems = []
     heartbeat, election = config.heartbeat_interval, config.election_timeout
     said = given.get("election-timeout")
     if heartbeat <= 0:
@@ -44,7 +77,10 @@ def relation_problems(config: Config, given: Mapping[str, Given]) -> list[str]:
                 said,
             )
         )
-    elif election < _HEARTBEATS_MIN * heartbeat:
+    elif election < _HEARTBEATS_MIN * heartbeat and not unsure & {
+        "election-timeout",
+        "heartbeat-interval",
+    }:
         problems.append(
             problem(
                 "election-timeout",
@@ -53,7 +89,7 @@ def relation_problems(config: Config, given: Mapping[str, Given]) -> list[str]:
                 said or given.get("heartbeat-interval"),
             )
         )
-    elif election > _ELECTION_MAX:
+    if election > _ELECTION_MAX:
         problems.append(
             problem(
                 "election-timeout",
@@ -62,20 +98,12 @@ def relation_problems(config: Config, given: Mapping[str, Given]) -> list[str]:
                 said,
             )
         )
-    shared = set(config.listen_client_urls) & set(config.listen_peer_urls)
-    problems.extend(
-        problem(
-            "listen-peer-urls",
-            f"clients and members cannot share an address, expected another than {url}",
-            given.get("listen-peer-urls"),
-        )
-        for url in sorted(shared)
-        if urlsplit(url).port
-    )
     return problems
 
 
-def founding_problems(config: Config, given: Mapping[str, Given]) -> list[str]:
+def founding_problems(
+    config: Config, given: Mapping[str, Given], unsure: AbstractSet[str] = _NONE
+) -> list[str]:
     """
     What keeps a new member from founding its cluster.
 
@@ -83,17 +111,21 @@ def founding_problems(config: Config, given: Mapping[str, Given]) -> list[str]:
     the initial options are not looked at again (V2-SPEC 15.2).
     """
     said = given.get("initial-cluster")
+    problems = []
     if config.initial_cluster_state == "existing":
-        return [
+        problems.append(
             problem(
                 "initial-cluster-state",
                 "joining an existing cluster is not supported yet, expected new",
                 given.get("initial-cluster-state"),
             )
-        ]
-    problems = []
+        )
+    if "initial-cluster" in unsure:
+        return problems
     members = dict(config.initial_cluster)
-    if config.name not in members:
+    if "name" in unsure:
+        pass  # which of them is this one cannot be told
+    elif config.name not in members:
         problems.append(
             problem(
                 "initial-cluster",
@@ -102,7 +134,7 @@ def founding_problems(config: Config, given: Mapping[str, Given]) -> list[str]:
                 said,
             )
         )
-    else:
+    elif "initial-advertise-peer-urls" not in unsure:
         problems.extend(_advertised_problems(config, members[config.name], given))
     urls = [url for _, urls in config.initial_cluster for url in urls]
     if len(set(map(_comparable, urls))) != len(urls):

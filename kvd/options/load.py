@@ -51,7 +51,8 @@ def load(
     :param flags: name without dashes, and text, in the order of the command line.
     :param is_new: whether a data folder holds no member yet, so that the options that
         found a cluster are checked too.
-    :raises ConfigError: every mistake that was found, one line each.
+    :raises ConfigError: every mistake that was found, one line each; after them the
+        warnings, marked as such, for they may tell why.
     """
     gathered = _Gathered()
     path = _file_path(flags, environ, gathered)
@@ -60,10 +61,13 @@ def load(
     gathered.add_environment(environ)
     gathered.add_flags(flags)
     config = _config(gathered)
-    if is_new(config.data_dir) and not _spoiled(gathered):
-        gathered.problems.extend(founding_problems(config, gathered.given))
+    given, unsure = gathered.given, gathered.unsure()
+    gathered.problems.extend(relation_problems(config, given, unsure))
+    if "data-dir" not in unsure and is_new(config.data_dir):
+        gathered.problems.extend(founding_problems(config, given, unsure))
     if gathered.problems:
-        raise ConfigError(gathered.problems)
+        warnings = (f"warning: {line}" for line in gathered.warnings)
+        raise ConfigError([*gathered.problems, *warnings])
     return Loaded(config, tuple(gathered.warnings), path, gathered.given)
 
 
@@ -75,14 +79,26 @@ class _Gathered:
         self.warnings: list[str] = []
         self.problems: list[str] = []
         self.bad: set[str] = set()  # options whose own text is refused
+        self.incomplete = False  # a file that may set more was not read
+
+    def unsure(self) -> frozenset[str]:
+        """Options for which a default stands in, though another value was meant."""
+        unsure = set(self.bad)
+        if self.incomplete:
+            unsure |= BY_NAME.keys() - self.given.keys()
+        if "name" in unsure:  # they follow from it
+            unsure |= {"data-dir", "initial-cluster"} - self.given.keys()
+        return frozenset(unsure)
 
     def add_file(self, path: str, read_file: Callable[[str], bytes]) -> None:
         try:
             options, problems = read_document(read_file(path), path)
         except OSError as error:
             self.problems.append(f"config-file: {path}: {error.strerror or error}")
+            self.incomplete = True
         except ConfigError as error:
             self.problems.extend(error.problems)
+            self.incomplete = True
         else:
             self.problems.extend(problems)
             for name, given in options.items():
@@ -162,18 +178,7 @@ def _config(gathered: _Gathered) -> Config:
     name = values.get("name", "default")
     values.setdefault("data_dir", f"{name}.kvd")
     values.setdefault("initial_cluster", ((name, ("http://localhost:2380",)),))
-    config = Config(**values)  # type: ignore[arg-type]  # each read by its own kind
-    if not gathered.bad & {"election-timeout", "heartbeat-interval"}:
-        gathered.problems.extend(relation_problems(config, gathered.given))
-    return config
-
-
-def _spoiled(gathered: _Gathered) -> bool:
-    """Whether an option that founds a cluster is refused already."""
-    return bool(
-        gathered.bad
-        & {"name", "data-dir", "initial-cluster", "initial-advertise-peer-urls"}
-    )
+    return Config(**values)  # type: ignore[arg-type]  # each read by its own kind
 
 
 def _file_path(
@@ -184,6 +189,7 @@ def _file_path(
         gathered.problems.append(
             f"config-file: expected one file, got {' and '.join(map(shown, named))}"
         )
+        gathered.incomplete = True
     named += [environ[name] for name in _FILE_VARIABLES if environ.get(name)]
     return named[0] if named else ""
 

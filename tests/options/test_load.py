@@ -146,6 +146,145 @@ def test_every_mistake_is_reported_at_once_with_value_and_place():
     ]
 
 
+def test_warnings_stand_after_the_mistakes_that_they_may_explain():
+    lines = problems(
+        "initial-cluser: a=http://127.0.0.1:1\nname: b\ndebug: true\nmax-wals: x\n",
+        environ={"ETCD_NAMEE": "c", "KVD_MAX_WALS": "y"},
+        flags=[("proxy-read-timeout", "1")],
+    )
+    assert lines == [
+        (
+            'max-wals: expected a whole number from 0 to 10000 (got "y", environment '
+            "variable KVD_MAX_WALS)"
+        ),
+        (
+            'warning: unknown option "initial-cluser" is ignored, did you mean '
+            "initial-cluster? (kvd.yml:1)"
+        ),
+        (
+            "warning: option debug is known but not honoured (log-level: debug is the "
+            "same; kvd.yml:3)"
+        ),
+        (
+            'warning: unknown option "namee" is ignored, did you mean name? '
+            "(environment variable ETCD_NAMEE)"
+        ),
+        (
+            "warning: option proxy-read-timeout is known but not honoured (the v2 proxy "
+            "is not supported yet; flag --proxy-read-timeout)"
+        ),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("file", "names"),
+    [
+        # Independent of the bad value beside them.
+        (
+            "heartbeat-interval: x\nelection-timeout: 60000",
+            ["heartbeat-interval", "election-timeout"],
+        ),
+        (
+            "election-timeout: x\nheartbeat-interval: 0",
+            ["election-timeout", "heartbeat-interval"],
+        ),
+        (
+            "election-timeout: x\nlisten-client-urls: http://127.0.0.1:9",
+            ["election-timeout", "advertise-client-urls"],
+        ),
+        (
+            "heartbeat-interval: x\nlisten-peer-urls: http://localhost:2379",
+            ["heartbeat-interval", "listen-peer-urls"],
+        ),
+        (
+            (
+                "name: a,b\ndata-dir: d\n"
+                "initial-cluster: a=http://127.0.0.1:1,b=http://127.0.0.1:1"
+            ),
+            ["name", "initial-cluster"],
+        ),
+        (
+            "initial-advertise-peer-urls: x\ninitial-cluster: a=http://127.0.0.1:1",
+            ["initial-advertise-peer-urls", "initial-cluster"],
+        ),
+        (
+            "initial-cluster: x\ninitial-cluster-state: existing",
+            ["initial-cluster", "initial-cluster-state"],
+        ),
+        (
+            "initial-cluster: a=http://127.0.0.1:1\ninitial-cluster-state: existing",
+            ["initial-cluster-state", "initial-cluster"],
+        ),
+        (
+            "heartbeat-interval: 60000\nelection-timeout: 55000",
+            ["election-timeout", "election-timeout"],
+        ),
+        # Right with the value that was meant, or perhaps: no complaint.
+        ("heartbeat-interval: 50 ms\nelection-timeout: 300", ["heartbeat-interval"]),
+        ("heartbeat-interval: 300\nelection-timeout: 2s", ["election-timeout"]),
+        (
+            (
+                "listen-client-urls: x\nadvertise-client-urls: http://127.0.0.1:1\n"
+                "listen-peer-urls: http://localhost:2379"
+            ),
+            ["listen-client-urls"],
+        ),
+        (
+            "listen-client-urls: http://localhost:1\nadvertise-client-urls: x",
+            ["advertise-client-urls"],
+        ),
+        ("name: a,b\ninitial-cluster: c=http://127.0.0.1:1", ["name"]),
+        ("name: a,b\ninitial-cluster-state: existing", ["name"]),
+        ("name: a,b\ndata-dir: d\ninitial-cluster: c=http://127.0.0.1:1", ["name"]),
+        (
+            "data-dir: ''\ninitial-cluster: c=http://127.0.0.1:1",
+            ["data-dir"],
+        ),
+        (
+            (
+                "initial-advertise-peer-urls: x\n"
+                "initial-cluster: default=http://127.0.0.1:1"
+            ),
+            ["initial-advertise-peer-urls"],
+        ),
+        (
+            "initial-cluster: x\ninitial-advertise-peer-urls: http://127.0.0.1:1",
+            ["initial-cluster"],
+        ),
+    ],
+)
+def test_a_bad_value_hides_no_other_mistake_and_makes_none_up(file, names):
+    assert [line.split(":")[0] for line in problems(file)] == names
+
+
+@pytest.mark.parametrize("file", ["a: b: c", "- x"])
+def test_what_a_file_that_cannot_be_read_may_say_is_not_missed(file):
+    lines = problems(
+        file,
+        flags=[
+            ("listen-client-urls", "http://127.0.0.1:9"),
+            ("listen-peer-urls", "http://localhost:2379"),
+            ("heartbeat-interval", "300"),
+            ("data-dir", "d"),
+            ("initial-advertise-peer-urls", "http://127.0.0.1:1"),
+            ("max-wals", "x"),
+        ],
+    )
+    assert [line.split(":")[0] for line in lines] == ["kvd.yml", "max-wals"]
+    lines = problems(
+        file, flags=[("election-timeout", "60000"), ("name", "a"), ("data-dir", "d")]
+    )
+    assert [line.split(":")[0] for line in lines] == ["kvd.yml", "election-timeout"]
+
+
+def test_of_two_files_the_other_one_may_say_more():
+    lines = problems(
+        "name: a",
+        flags=[("config-file", "b.yml"), ("listen-client-urls", "http://127.0.0.1:9")],
+    )
+    assert lines == ['config-file: expected one file, got "kvd.yml" and "b.yml"']
+
+
 @pytest.mark.parametrize(
     ("file", "said"),
     [
