@@ -14,6 +14,7 @@ from kvd.cluster.ids import cluster_id_of, member_id_of
 from kvd.cluster.machine import ClusterMachine
 from kvd.cluster.members import MemberRecord
 from kvd.config import Config
+from kvd.errors import KvdError, StorageError
 from kvd.http.site import ClientSite
 from kvd.node.interfaces import Persistence
 from kvd.node.node import Node
@@ -131,6 +132,20 @@ def storage_settings(config: Config) -> StorageSettings:
         snapshots_keep=config.max_snapshots,
         wals_keep=config.max_wals,
     )
+
+
+def folder_problem(config: Config, error: KvdError) -> str:
+    """What keeps a member from its files: option, path and reason, each once."""
+    settings = storage_settings(config)
+    path = error.path if isinstance(error, StorageError) else ""
+    # The inner one first, should one of the folders lie in the other.
+    for folder, option in sorted(
+        [(settings.data_folder, "data-dir"), (settings.wal_folder, "wal-dir")],
+        reverse=True,
+    ):
+        if folder and (path == folder or path.startswith(folder.rstrip("/") + "/")):
+            return f"{option}: {error}"
+    return f"data-dir {settings.data_folder}: {error}"
 
 
 def node_settings(config: Config, identity: Identity) -> NodeSettings:

@@ -22,6 +22,7 @@ from kvd.compose import (
     Parts,
     World,
     compose,
+    folder_problem,
     founders,
     founding,
     identity_of,
@@ -124,7 +125,8 @@ class KvdService(MultiService):
             settings=settings,
             progress=lambda line: self._log.info("{line}", line=line),
         )
-        identity, log = await self._found_or_recovered(self._opened)
+        seconds = self._reactor.seconds() - began
+        identity, log = await self._found_or_recovered(self._opened, seconds)
         self._parts = parts = compose(
             self.config,
             identity=identity,
@@ -143,15 +145,6 @@ class KvdService(MultiService):
             name=self.config.name,
             member_id=identity.member_id,
             cluster_id=identity.cluster_id,
-        )
-        self._log.info(
-            "recovered in {seconds:.1f} s: {snapshot}{entries} log entries, term {term}",
-            seconds=self._reactor.seconds() - began,
-            snapshot=(
-                f"snapshot at index {log.snapshot.index}, " if log.snapshot else ""
-            ),
-            entries=len(log.entries),
-            term=log.hard_state.term,
         )
         if self._stopping:
             return
@@ -191,12 +184,23 @@ class KvdService(MultiService):
             advertise=",".join(config.advertise_client_urls),
         )
 
-    async def _found_or_recovered(self, opened: Opened) -> tuple[Identity, Log]:
+    async def _found_or_recovered(
+        self, opened: Opened, seconds: float
+    ) -> tuple[Identity, Log]:
         """A new member writes the cluster's first entries; an old one has them."""
         found = opened.recovered
         for note in found.notes:
             self._log.warn("{note}", note=note)
         if found.identity is not None and found.hard_state.term:
+            at = f"snapshot at index {found.snapshot.index}, " if found.snapshot else ""
+            self._log.info(
+                "recovered in {seconds:.1f} s: {snapshot}{entries} log entries, term "
+                "{term}",
+                seconds=seconds,
+                snapshot=at,
+                entries=len(found.entries),
+                term=found.hard_state.term,
+            )
             return found.identity, Log(
                 hard_state=found.hard_state,
                 snapshot=found.snapshot,
@@ -256,11 +260,8 @@ class KvdService(MultiService):
             for line in failure.value.problems:
                 self._log.critical("cannot start: {line}", line=line)
         elif isinstance(failure.value, StorageError | Refused):
-            self._log.critical(
-                "cannot start: data-dir {folder}: {error}",
-                folder=self.config.data_dir,
-                error=failure.value,
-            )
+            line = folder_problem(self.config, failure.value)
+            self._log.critical("cannot start: {line}", line=line)
         else:
             self._log.failure("cannot start", failure)
         self._end(1)

@@ -15,7 +15,7 @@ from twisted.logger import globalLogPublisher
 from twisted.python.failure import Failure
 
 from kvd.apply.request import Request, RequestId, encode_request, peek_request_id
-from kvd.compose import node_settings
+from kvd.compose import folder_problem, node_settings
 from kvd.config import Config
 from kvd.errors import InvariantViolated, StorageError
 from kvd.options.table import BY_NAME
@@ -250,6 +250,7 @@ def test_a_new_member_founds_its_cluster_and_serves(house):
     house.line(level="info", text="clients on http://127.0.0.1:2379")
     house.line(level="info", text="member default, id 8e9e05c52164694d, of cluster")
     house.line(level="info", text="new cluster of default")
+    assert not any("recovered in" in text for _, text in house.lines)
     house.line(level="info", text="ready to serve")
     assert b"201 Created" in house.ask(PUT)
     house.stop()
@@ -266,6 +267,7 @@ def test_a_second_start_recovers(house):
     house.start(attrs.evolve(THREE, name="other", initial_cluster_token="other"))
     house.run()
     assert not any("new cluster" in text for _, text in house.lines)
+    house.line(level="info", text="recovered in 0.0 s: ")
     house.line(level="info", text="member other, id 8e9e05c52164694d, of cluster")
     assert b'"value":"1"' in house.ask(GET)
     house.stop()
@@ -431,10 +433,57 @@ def test_a_folder_in_use_is_one_line(house):
     house.start()
     house.run(0.1)
     assert house.process.said == ["prepare", 1]
-    line = house.line(level="critical", text="cannot start: data-dir /data: /data/lock")
-    assert "another kvd" in line
+    text = "cannot start: data-dir: /data/lock: another kvd"
+    house.line(level="critical", text=text)
     house.stop()
     taken.release()
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (
+            StorageError("Permission denied", path="/here/data"),
+            "data-dir: /here/data: Permission denied",
+        ),
+        (
+            StorageError("damaged", path="/here/data/member/identity", offset=7),
+            "data-dir: /here/data/member/identity at offset 7: damaged",
+        ),
+        (
+            StorageError("Permission denied", path="/here/data/log/lock"),
+            "wal-dir: /here/data/log/lock: Permission denied",
+        ),
+        # A folder above it, or no path at all.
+        (
+            StorageError("Permission denied", path="/here"),
+            "data-dir /here/data: /here: Permission denied",
+        ),
+        (
+            StorageError("Permission denied", path="/here/data2"),
+            "data-dir /here/data: /here/data2: Permission denied",
+        ),
+        (StorageError("full"), "data-dir /here/data: full"),
+        (Refused("bootstrapped"), "data-dir /here/data: bootstrapped"),
+    ],
+)
+def test_a_path_is_named_once_and_absolute(monkeypatch, error, line):
+    monkeypatch.setattr("os.getcwd", lambda: "/here")
+    config = Config(data_dir="data", wal_dir="data/log")
+    assert folder_problem(config, error) == line
+
+
+def test_a_folder_that_may_not_be_made_is_one_line(house):
+    def make_folder(path):
+        raise PermissionError(errno.EACCES, "Permission denied", path)
+
+    house.disk.make_folder = make_folder
+    house.start(attrs.evolve(CONFIG, wal_dir="/log"))
+    house.run(0.1)
+    assert house.process.said == ["prepare", 1]
+    text = house.line(level="critical", text="Permission denied")
+    assert text == "cannot start: data-dir: /data: Permission denied"
+    house.stop()
 
 
 def test_a_member_that_is_not_a_founder_does_not_begin(house):
