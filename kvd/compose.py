@@ -138,14 +138,21 @@ def folder_problem(config: Config, error: KvdError) -> str:
     """What keeps a member from its files: option, path and reason, each once."""
     settings = storage_settings(config)
     path = error.path if isinstance(error, StorageError) else ""
-    # The inner one first, should one of the folders lie in the other.
-    for folder, option in sorted(
-        [(settings.data_folder, "data-dir"), (settings.wal_folder, "wal-dir")],
-        reverse=True,
-    ):
-        if folder and (path == folder or path.startswith(folder.rstrip("/") + "/")):
+    folders = [(settings.data_folder, "data-dir")]
+    if settings.wal_folder:
+        folders.append((settings.wal_folder, "wal-dir"))
+    # The inner one first, should one of them lie in the other.
+    for folder, option in sorted(folders, reverse=True):
+        if _within(path, folder):
             return f"{option}: {error}"
+    for folder, option in folders:
+        if path and _within(folder, path):
+            return f"{option} {folder}: {error}"
     return f"data-dir {settings.data_folder}: {error}"
+
+
+def _within(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip("/") + "/")
 
 
 def node_settings(config: Config, identity: Identity) -> NodeSettings:

@@ -439,38 +439,36 @@ def test_a_folder_in_use_is_one_line(house):
     taken.release()
 
 
+def denied(path):
+    return StorageError("denied", path=path)
+
+
 @pytest.mark.parametrize(
-    ("error", "line"),
+    ("wal_dir", "error", "line"),
     [
+        ("", denied("/here/data"), "data-dir: /here/data: denied"),
+        ("", denied("/here/data/lock"), "data-dir: /here/data/lock: denied"),
+        ("data/log", denied("/here/data"), "data-dir: /here/data: denied"),
+        ("data/log", denied("/here/data/log/a"), "wal-dir: /here/data/log/a: denied"),
+        ("log", denied("/here/log"), "wal-dir: /here/log: denied"),
+        ("log", denied("/here/data/a"), "data-dir: /here/data/a: denied"),
         (
-            StorageError("Permission denied", path="/here/data"),
-            "data-dir: /here/data: Permission denied",
+            "",
+            StorageError("x", path="/here/data/a", offset=7),
+            "data-dir: /here/data/a at offset 7: x",
         ),
-        (
-            StorageError("damaged", path="/here/data/member/identity", offset=7),
-            "data-dir: /here/data/member/identity at offset 7: damaged",
-        ),
-        (
-            StorageError("Permission denied", path="/here/data/log/lock"),
-            "wal-dir: /here/data/log/lock: Permission denied",
-        ),
-        # A folder above it, or no path at all.
-        (
-            StorageError("Permission denied", path="/here"),
-            "data-dir /here/data: /here: Permission denied",
-        ),
-        (
-            StorageError("Permission denied", path="/here/data2"),
-            "data-dir /here/data: /here/data2: Permission denied",
-        ),
-        (StorageError("full"), "data-dir /here/data: full"),
-        (Refused("bootstrapped"), "data-dir /here/data: bootstrapped"),
+        # A folder above them, one beside them, or no path at all.
+        ("", denied("/here"), "data-dir /here/data: /here: denied"),
+        ("log", denied("/"), "data-dir /here/data: /: denied"),
+        ("/log/of/a", denied("/log"), "wal-dir /log/of/a: /log: denied"),
+        ("", denied("/here/data2"), "data-dir /here/data: /here/data2: denied"),
+        ("log", StorageError("full"), "data-dir /here/data: full"),
+        ("log", Refused("no"), "data-dir /here/data: no"),
     ],
 )
-def test_a_path_is_named_once_and_absolute(monkeypatch, error, line):
+def test_a_path_is_named_once_and_absolute(monkeypatch, wal_dir, error, line):
     monkeypatch.setattr("os.getcwd", lambda: "/here")
-    config = Config(data_dir="data", wal_dir="data/log")
-    assert folder_problem(config, error) == line
+    assert folder_problem(Config(data_dir="data", wal_dir=wal_dir), error) == line
 
 
 def test_a_folder_that_may_not_be_made_is_one_line(house):
