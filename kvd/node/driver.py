@@ -161,6 +161,15 @@ class Driver:
         self.guarded(self._turn)
 
     def _turn(self) -> None:
+        self._turn_core()
+        if self.raft.leader != self._leader and not self.stopped:
+            self._leader = self.raft.leader
+            self._turn_core()  # what waited for a leader goes before anybody is told
+            self._told.leader_changed(self._leader)
+        if not self.stopped:
+            self._maybe_snapshot()
+
+    def _turn_core(self) -> None:
         raft = self.raft
         for _ in range(TURNS_MAX):
             if self._proposals.has_outgoing:
@@ -176,10 +185,6 @@ class Driver:
                 return
         else:
             self.wake()
-        if raft.leader != self._leader:
-            self._leader = raft.leader
-            self._told.leader_changed(self._leader)
-        self._maybe_snapshot()
 
     def _do(self, ready: Ready) -> None:
         for notice in ready.notices:

@@ -173,10 +173,7 @@ class Node:
         return gatherResults([self._driver.stop(), self._snapshots.stop()])
 
     def when_ready(self) -> Deferred[None]:
-        """
-        Fires when there is a leader, this member's own record is published, and the
-        cluster's version is decided.
-        """
+        """Fires when clients may be served; see :class:`Readiness`."""
         return self._readiness.wait()
 
     def _halt(self) -> None:
@@ -279,6 +276,9 @@ class Node:
                 None if self._upkeep.out_of_space else self._forwarded.fresh(message)
             )
             if fresh is None:
+                return
+            if self._raft.is_transferring:
+                self._proposals.hold(fresh)
                 return
             message = fresh
         self._driver.guarded(partial(self._raft.step, message))

@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred
 from kvd.apply.request import RequestId
 from kvd.errors import KvdError, Unavailable, UnavailableReason
 from kvd.node.interfaces import Applied
+from kvd.raft.messages import EntryKind, Propose
 
 BATCH_BYTES_MAX = 1 << 20
 
@@ -57,6 +58,17 @@ class Proposals:
     def put(self, request_id: RequestId, data: bytes) -> None:
         """Into the outbox."""
         self._outbox[request_id.sequence] = data
+
+    def hold(self, message: Propose) -> None:
+        """
+        Requests forwarded to a leader that is handing over wait beside our own.
+
+        The core has not taken them, so that whoever leads then gets them once. A
+        membership change is not held: its asker may ask again.
+        """
+        for kind, data in message.proposals:
+            if kind is EntryKind.NORMAL:
+                self.put(self.next_id(), data)
 
     def wait(self, request_id: RequestId, *, now: float) -> Deferred[Applied]:
         """

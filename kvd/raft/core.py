@@ -83,6 +83,11 @@ class Raft:
         return self._state.role
 
     @property
+    def is_transferring(self) -> bool:
+        """Leading, but handing over: no proposals are taken."""
+        return self._state.transferring_to != NOBODY
+
+    @property
     def commit(self) -> int:
         return self._state.commit
 

@@ -475,6 +475,30 @@ def test_leadership_is_handed_over():
     assert world.result(world.leader.node.transfer_leadership(99)) is False
 
 
+def test_a_forwarded_write_waits_for_the_handover_and_happens_once():
+    world = World(3).start()
+    leader, follower = world.leader, world.followers[0]
+    target = next(o for o in world.followers if o is not follower)
+    # The target's disk is slow, so that the handover takes a while.
+    target.disk.sync_seconds = 0.3
+    put(leader, "/first", "1")
+    world.run(0.01)
+    handover = leader.node.transfer_leadership(target.member_id)
+    command = Command(Op.CREATE_IN_ORDER, "/queue", "job")
+    answer = follower.node.propose("v2", encode_command(command))
+    world.run(0.05)
+    assert not handover.called
+    assert leader.node._proposals.has_outgoing
+    change = encode_change(tag_change(ConfigChange(ChangeKind.REMOVE, 9), UNASKED))
+    leader.node.received(Propose(leader.member_id, 2, 0, ((EntryKind.CHANGE, change),)))
+    assert world.result(handover) is True
+    leader.stop()
+    assert isinstance(world.result(answer, seconds=3.0), Applied)
+    world.run(1.0)
+    queue = target.v2.get("/queue", recursive=False, sorted=True).node.nodes
+    assert len(queue) == 1
+
+
 def test_a_handover_to_somebody_gone_ends_with_false():
     world = World(3).start()
     leader = world.leader
