@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
-import attrs
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
@@ -24,20 +23,6 @@ _NOTHING = memoryview(b"")
 
 OVERTAKING_MAX = 100
 """Urgent messages written into a full buffer before it was empty again."""
-
-
-@attrs.define
-class PeerCounters:
-    """What went to and came from one member since we know it."""
-
-    messages_sent: int = 0
-    bytes_sent: int = 0
-    appends_sent: int = 0
-    messages_received: int = 0
-    bytes_received: int = 0
-    appends_received: int = 0
-    messages_dropped: int = 0
-    connections_lost: int = 0
 
 
 class Peer:
@@ -76,8 +61,6 @@ class Peer:
         self.member_id = member_id
         self.urls = urls
         self.url = urls[0] if urls else ""
-        self.counters = PeerCounters()
-        self.connected_since: float | None = None
         self._dialler = dialler
         self._clock = clock
         self._random = random
@@ -85,6 +68,7 @@ class Peer:
         self._troubled = troubled
         self._removed = removed
         self._connection: SendingConnection | None = None
+        self._connected_since: float | None = None
         self._attempt: Deferred[SendingConnection] | None = None
         self._wait: IDelayedCall | None = None
         self._failures = 0
@@ -101,12 +85,6 @@ class Peer:
     def connected(self) -> bool:
         """Whether both Hellos were accepted and nothing went wrong since."""
         return self._connection is not None
-
-    @property
-    def latency_seconds(self) -> float:
-        """Of the newest ping; 0 when there is none."""
-        connection = self._connection
-        return connection.latency_seconds if connection is not None else 0.0
 
     def start(self) -> None:
         """Dial, now and whenever the connection is lost."""
@@ -129,7 +107,6 @@ class Peer:
             self._queue.append(message)
             self._queued_bytes += size
             return True
-        self.counters.messages_dropped += 1
         return False
 
     def enqueue_urgent(self, message: bytes) -> bool:
@@ -143,11 +120,8 @@ class Peer:
         if connection is None or connection.closed or not connection.full:
             return self.enqueue(message)
         if self._overtaking >= OVERTAKING_MAX:
-            self.counters.messages_dropped += 1
             return False
         self._overtaking += 1
-        self.counters.messages_sent += 1
-        self.counters.bytes_sent += len(message)
         connection.tell(Urgent, message=message)
         return True
 
@@ -163,7 +137,6 @@ class Peer:
                 self._rest = self._next_messages()
             piece = self._rest[:PIECE_BYTES_MAX]
             self._rest = self._rest[PIECE_BYTES_MAX:]
-            self.counters.bytes_sent += len(piece)
             connection.send_piece(piece)
 
     def _room(self) -> None:
@@ -181,7 +154,6 @@ class Peer:
                 break
             self._queue.popleft()
             self._queued_bytes -= len(message)
-            self.counters.messages_sent += 1
             framed = frame(message)
             frames.append(framed)
             size += len(framed)
@@ -240,7 +212,7 @@ class Peer:
     def _connected(self, connection: SendingConnection) -> None:
         self._attempt = None
         self._said = ""
-        self.connected_since = self._clock.seconds()
+        self._connected_since = self._clock.seconds()
         self._connection = connection
         connection.on_room = self._room
         connection.on_gone = self._lost
@@ -289,19 +261,17 @@ class Peer:
 
     def _lost(self, why: str) -> None:
         self._connection = None
-        now, since = self._clock.seconds(), self.connected_since
-        self.connected_since = None
+        now, since = self._clock.seconds(), self._connected_since
+        self._connected_since = None
         # One that ended at once counts as a failure: no storm of short connections.
         lived = since is not None and now - since >= self._settings.backoff_max_seconds
         self._failures = 0 if lived else self._failures + 1
-        self.counters.messages_dropped += len(self._queue)
         self._queue.clear()
         self._rest = _NOTHING
         self._queued_bytes = 0
         self._overtaking = 0
         if not self._running:
             return
-        self.counters.connections_lost += 1
         self._said = why
         self._log.warn(
             "lost member {member_id:x} at {url}: {why}",

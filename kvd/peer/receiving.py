@@ -79,7 +79,7 @@ class Host(Protocol):
     def welcomed(self, connection: ReceivingConnection) -> None: ...
 
     def message_received(
-        self, connection: ReceivingConnection, message: Message, size: int
+        self, connection: ReceivingConnection, message: Message
     ) -> None: ...
 
     def snapshot_offered(
@@ -242,7 +242,7 @@ class ReceivingConnection(BoxConnection):
             message = self._decoded(encoded)
             if isinstance(message, InstallSnapshot):
                 raise PeerError("a snapshot among the messages")
-            self._host.message_received(self, message, len(encoded))
+            self._host.message_received(self, message)
             if self.closed:
                 return
 
@@ -250,7 +250,7 @@ class ReceivingConnection(BoxConnection):
         message = self._decoded(encoded)
         if self.purpose is not Purpose.MESSAGES or type(message) not in URGENT:
             raise PeerError("a message that may not overtake others")
-        self._host.message_received(self, message, len(encoded))
+        self._host.message_received(self, message)
 
     def _decoded(self, encoded: bytes) -> Message:
         message = decode_message(encoded)

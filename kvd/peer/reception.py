@@ -14,7 +14,7 @@ from kvd.peer.inbox import SnapshotInbox, SnapshotReceiver
 from kvd.peer.peer import Peer
 from kvd.peer.receiving import Introduction, NotWelcome, ReceivingConnection
 from kvd.peer.settings import PeerIdentity, PeerSettings
-from kvd.raft.messages import AppendEntries, InstallSnapshot, Message
+from kvd.raft.messages import InstallSnapshot, Message
 
 REFUSAL_SECONDS = 60.0
 """Between two log lines with the same reason for a refused Hello."""
@@ -147,16 +147,10 @@ class Reception:
             self._peers[connection.member_id].hurry()
 
     def message_received(
-        self, connection: ReceivingConnection, message: Message, size: int
+        self, connection: ReceivingConnection, message: Message
     ) -> None:
         """A message of a known member, addressed to us."""
-        peer = self._peers.get(connection.member_id)
-        if peer is not None:
-            counters = peer.counters
-            counters.messages_received += 1
-            counters.bytes_received += size
-            if isinstance(message, AppendEntries):
-                counters.appends_received += 1
+        if connection.member_id in self._peers:
             self._deliver(message)
 
     def snapshot_offered(

@@ -67,7 +67,6 @@ class SendingConnection(BoxConnection):
     :ivar welcome: fires with this connection when both Hellos were accepted; fails
         with :class:`Refused` or :class:`PeerError`.
     :ivar full: the transport's buffer is full; :attr:`on_room` is called when not.
-    :ivar latency_seconds: of the newest ping.
     """
 
     def __init__(
@@ -91,7 +90,6 @@ class SendingConnection(BoxConnection):
         self.full = False
         self.on_room: Callable[[], None] | None = None
         self.on_gone: Callable[[str], None] | None = None
-        self.latency_seconds = 0.0
 
     def connectionMade(self) -> None:
         self.transport.setTcpNoDelay(True)
@@ -146,12 +144,10 @@ class SendingConnection(BoxConnection):
     def tick(self) -> None:
         if self.full or self._ping_outstanding:
             return
-        asked_at = self._clock.seconds()
         self._ping_outstanding = True
 
         def answered(_: Values) -> None:
             self._ping_outstanding = False
-            self.latency_seconds = self._clock.seconds() - asked_at
 
         self.request(Ping).addCallbacks(answered, lambda _: None)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import attrs
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import (
     IDelayedCall,
@@ -18,28 +17,13 @@ from kvd.errors import PeerError, StorageError
 from kvd.node.interfaces import Persistence, TransportEvents
 from kvd.peer.commands import URGENT, Purpose
 from kvd.peer.inbox import SnapshotInbox
-from kvd.peer.peer import Peer, PeerCounters
+from kvd.peer.peer import Peer
 from kvd.peer.reception import Reception
 from kvd.peer.sending import Dialler, SendingConnection
 from kvd.peer.settings import PeerIdentity, PeerSettings
 from kvd.peer.snapshots import SnapshotSender
 from kvd.raft.codec import encode_message
-from kvd.raft.messages import AppendEntries, InstallSnapshot, Message
-
-
-@attrs.frozen
-class PeerStatistics:
-    """
-    How it stands with one other member.
-
-    :ivar connected_since: this clock's seconds, None when not connected.
-    """
-
-    member_id: int
-    url: str
-    connected_since: float | None
-    latency_seconds: float
-    counters: PeerCounters
+from kvd.raft.messages import InstallSnapshot, Message
 
 
 class AmpTransport:
@@ -149,8 +133,6 @@ class AmpTransport:
                 if type(message) in URGENT
                 else peer.enqueue(encode_message(message))
             ):
-                if isinstance(message, AppendEntries):
-                    peer.counters.appends_sent += 1
                 self._unflushed.add(peer)
             else:
                 self._troubled.add(message.to)
@@ -183,19 +165,6 @@ class AmpTransport:
     def connected(self) -> frozenset[int]:
         """Ids of the members with a working connection at the moment."""
         return frozenset(each for each, peer in self._peers.items() if peer.connected)
-
-    def statistics(self) -> tuple[PeerStatistics, ...]:
-        """A copy of the counters, ascending by member."""
-        return tuple(
-            PeerStatistics(
-                member_id=member_id,
-                url=peer.url,
-                connected_since=peer.connected_since,
-                latency_seconds=peer.latency_seconds,
-                counters=attrs.evolve(peer.counters),
-            )
-            for member_id, peer in sorted(self._peers.items())
-        )
 
     def _forget(self, member_id: int) -> None:
         """No member any more: what waits for it leaves, what it sends is refused."""

@@ -262,14 +262,14 @@ def test_peer_backpressure_bounded():
     (client, server) = world.streams(one, two)[0]
     server.reading = False
     peer = one.transport._peers[2]
-    for index in range(1, 200):
+    sent = 199
+    for index in range(1, sent + 1):
         one.transport.send([append(bytes(50_000), index=index)])
         world.run(0.001)
         held = sum(map(len, peer._queue)) + len(peer._rest) + len(client.buffer)
         assert held <= bound + BUFFER_BYTES + 2 * PIECE_BYTES_MAX
     assert held > bound / 2
     assert set(one.events.unreachable_ids) == {2}
-    assert peer.counters.messages_dropped > 100
     # It recovers: what was queued arrives, in order, and new messages after it.
     server.read_again()
     world.run(0.1)
@@ -277,6 +277,7 @@ def test_peer_backpressure_bounded():
     world.run(0.1)
     indexes = [each.entries[0].index for each in two.messages[:-1]]
     assert indexes == list(range(1, len(indexes) + 1))
+    assert len(indexes) < sent - 100
     assert two.messages[-1] == heartbeat(7)
 
 
@@ -484,24 +485,6 @@ def test_a_forgotten_member_gets_what_waited_and_no_more():
     world.run(0.1)
     assert heartbeat(2) not in two.messages
     assert one.transport.connected() == frozenset()
-
-
-def test_statistics_count_what_came_and_went():
-    world = World().start()
-    one, two = world.members
-    one.transport.send([append(b"x"), heartbeat(1)])
-    world.run(1)
-    (seen,) = one.transport.statistics()
-    assert (seen.member_id, seen.url) == (2, two.url)
-    assert (seen.counters.messages_sent, seen.counters.appends_sent) == (2, 1)
-    assert seen.connected_since == 0
-    assert seen.latency_seconds == 0  # the clock stands still within a turn
-    (mirror,) = two.transport.statistics()
-    assert (mirror.counters.messages_received, mirror.counters.appends_received) == (
-        2,
-        1,
-    )
-    assert mirror.counters.bytes_received > 0
 
 
 def test_nothing_is_delivered_once_the_connection_is_closed_in_between():
