@@ -1,5 +1,6 @@
 """
-What a member does to its process: clock, signals, garbage collector, exit status.
+What a member does to its process: clock, signals, descriptors, garbage collector, exit
+status.
 
 A program that has a ``KvdService`` among others of its own gives it a process that
 leaves these alone (:class:`Embedded`).
@@ -10,6 +11,7 @@ from __future__ import annotations
 import atexit
 import gc
 import os
+import resource
 import signal
 import sys
 import time
@@ -18,6 +20,7 @@ from contextlib import suppress
 from types import FrameType
 from typing import Any, Final, Protocol
 
+import attrs
 from twisted.internet.error import ReactorNotRunning
 from twisted.internet.task import LoopingCall
 from twisted.logger import (
@@ -33,6 +36,7 @@ _SWITCH_SECONDS: Final = 0.0005
 _GC_YOUNG: Final = 50_000  # net new containers between two looks at the youngest
 _GC_MIDDLE: Final = 20
 _GC_OLD: Final = 100
+_DESCRIPTORS: Final = 100  # beside clients: files, ports, other members, the reactor's
 
 _LEVELS: Final = {
     "debug": LogLevel.debug,
@@ -80,17 +84,44 @@ class Embedded:
         """Nothing."""
 
 
-class OwnProcess:
-    """The whole process is this member's, as under ``twistd kvd``."""
+@attrs.frozen
+class Limits:
+    """
+    How many descriptors the process may have: the soft limit, and the hard one up to
+    which it may raise that itself.
+    """
 
-    def __init__(self, reactor: Reactor, *, log_level: str = "info") -> None:
-        """:param log_level: etcd's word for the least severe lines to be written."""
+    get: Callable[[int], tuple[int, int]] = resource.getrlimit
+    set: Callable[[int, tuple[int, int]], None] = resource.setrlimit
+
+
+class OwnProcess:
+    """
+    The whole process is this member's, as under ``twistd kvd``.
+
+    :param log_level: etcd's word for the least severe lines to be written.
+    :param connections_max: as many clients must find a free descriptor.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        reactor: Reactor,
+        *,
+        log_level: str = "info",
+        connections_max: int = 0,
+        limits: Limits | None = None,
+    ) -> None:
         self._reactor = reactor
         self._log_level = _LEVELS[log_level]
+        self._connections_max = connections_max
+        self._limits = limits if limits is not None else Limits()
         self._status = 0
 
     def prepare(self) -> None:
         write_from(self._log_level, globalLogPublisher)
+        self._take_descriptors()
         use_monotonic_clock(self._reactor, time.monotonic)
         self._reactor.callWhenRunning(self._take_signals)
         atexit.register(self._leave)
@@ -121,6 +152,20 @@ class OwnProcess:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._signalled)
 
+    def _take_descriptors(self) -> None:
+        wanted = self._connections_max + _DESCRIPTORS
+        had = allow_descriptors(wanted, self._limits)
+        if had < wanted:
+            self._log.warn(
+                "connections-max: {clients} clients need {wanted} file descriptors, the "
+                "process may have {had}; raise its limit (ulimit -n, LimitNOFILE=) or set "
+                "connections-max to {fitting} at most",
+                clients=self._connections_max,
+                wanted=wanted,
+                had=had,
+                fitting=max(had - _DESCRIPTORS, 1),
+            )
+
     def _signalled(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 -- what signal gives
         self._reactor.callFromThread(self._stop_reactor)
 
@@ -135,6 +180,24 @@ class OwnProcess:
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(self._status)
+
+
+def allow_descriptors(wanted: int, limits: Limits) -> int:
+    """
+    Raise the soft limit as far as it is needed and the hard one lets us.
+
+    :return: how many descriptors the process may have now, ``wanted`` for no limit.
+    """
+    soft, hard = limits.get(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return wanted
+    raised = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if raised > soft:
+        try:
+            limits.set(resource.RLIMIT_NOFILE, (raised, hard))
+        except (OSError, ValueError):  # a container or a sandbox may say no
+            return soft
+    return raised
 
 
 def write_from(level: _Level, publisher: LogPublisher) -> None:

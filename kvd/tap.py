@@ -156,7 +156,11 @@ def makeService(options: Options) -> IService:
     return KvdService(
         reactor=reactor,
         config=loaded.config,
-        process=OwnProcess(reactor, log_level=loaded.config.log_level),
+        process=OwnProcess(
+            reactor,
+            log_level=loaded.config.log_level,
+            connections_max=loaded.config.connections_max,
+        ),
         warnings=loaded.warnings,
         source=loaded.file,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import gc
 import os
+import resource
 import signal
 import sys
 
@@ -17,8 +18,10 @@ from twisted.logger import Logger, LogLevel, LogPublisher, globalLogPublisher
 from kvd.process import (
     _LEVELS,
     Embedded,
+    Limits,
     OwnProcess,
     StallWatchdog,
+    allow_descriptors,
     use_monotonic_clock,
     write_from,
 )
@@ -214,6 +217,92 @@ def test_a_process_that_ended_well_leaves_as_it_likes(monkeypatch):
 def test_what_was_recovered_is_out_of_the_collectors_sight():
     OwnProcess(FakeReactor()).recovered()
     assert gc.get_freeze_count() > 0
+
+
+class Descriptors:
+    """A limit as the kernel keeps it."""
+
+    def __init__(self, soft, hard, *, refusal=None):
+        self.now = (soft, hard)
+        self.refusal = refusal
+        self.limits = Limits(self.get, self.set)
+
+    def get(self, number):
+        assert number == resource.RLIMIT_NOFILE
+        return self.now
+
+    def set(self, number, limits):
+        assert number == resource.RLIMIT_NOFILE
+        assert limits != self.now
+        if self.refusal is not None:
+            raise self.refusal
+        self.now = limits
+
+
+NO_LIMIT = resource.RLIM_INFINITY
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "allowed"),
+    [
+        ((1024, 4096), (2000, 4096), 2000),
+        ((1024, NO_LIMIT), (2000, NO_LIMIT), 2000),
+        ((1024, 1500), (1500, 1500), 1500),
+        ((1024, 1024), (1024, 1024), 1024),
+        # Enough already: never lowered.
+        ((2000, 4096), (2000, 4096), 2000),
+        ((4096, 4096), (4096, 4096), 2000),
+        ((NO_LIMIT, NO_LIMIT), (NO_LIMIT, NO_LIMIT), 2000),
+    ],
+)
+def test_descriptors_are_taken_as_needed_and_allowed(before, after, allowed):
+    descriptors = Descriptors(*before)
+    assert allow_descriptors(2000, descriptors.limits) == allowed
+    assert descriptors.now == after
+
+
+@pytest.mark.parametrize("refusal", [PermissionError(1, "no"), ValueError("no")])
+def test_a_limit_that_cannot_be_raised_stays(refusal):
+    descriptors = Descriptors(1024, 4096, refusal=refusal)
+    assert allow_descriptors(2000, descriptors.limits) == 1024
+    assert descriptors.now == (1024, 4096)
+
+
+@pytest.mark.usefixtures("restored")
+@pytest.mark.parametrize(
+    ("descriptors", "line"),
+    [
+        (Descriptors(1024, 10_100), None),
+        (
+            Descriptors(1024, 4096),
+            (
+                "connections-max: 10000 clients need 10100 file descriptors, the process "
+                "may have 4096; raise its limit (ulimit -n, LimitNOFILE=) or set "
+                "connections-max to 3996 at most"
+            ),
+        ),
+    ],
+)
+def test_too_few_descriptors_for_the_clients_are_one_line(descriptors, line):
+    events = []
+    globalLogPublisher.addObserver(events.append)
+    process = OwnProcess(
+        FakeReactor(), connections_max=10_000, limits=descriptors.limits
+    )
+    process.prepare()
+    atexit.unregister(process._leave)
+    warned = [each for each in events if each["log_level"] is LogLevel.warn]
+    assert [each["log_format"].format(**each) for each in warned] == (
+        [line] if line else []
+    )
+    assert descriptors.now[0] == descriptors.now[1]
+
+
+def test_the_limits_are_the_processs_own():
+    assert Limits().get(resource.RLIMIT_NOFILE) == resource.getrlimit(
+        resource.RLIMIT_NOFILE
+    )
+    assert Limits().set is resource.setrlimit
 
 
 def test_an_embedded_member_leaves_the_process_alone():

@@ -180,11 +180,12 @@ def test_initial_options_are_not_checked_once_there_is_a_member(tmp_path, capsys
 
 def test_making_a_service_touches_nothing(tmp_path):
     options = Options()
-    options.parseOptions(["--name", "a"])
+    options.parseOptions(["--name", "a", "--connections-max", "7"])
     service = makeService(options)
     assert IService.providedBy(service)
     assert not service.running
     assert service.config.name == "a"
+    assert service._process._connections_max == 7
     assert list(tmp_path.iterdir()) == []
 
 
