@@ -170,6 +170,7 @@ def node_settings(config: Config, identity: Identity) -> NodeSettings:
         snapshot_count=config.snapshot_count,
         catchup_entries=config.snapshot_catchup_entries,
         proposals_pending_max=config.proposals_pending_max,
+        outbox_bytes_max=config.outbox_bytes_max,
         request_bytes_max=config.request_bytes_max + _MACHINE_BYTES,
         disk_floor_bytes=config.disk_floor_bytes,
         disk_check_seconds=config.disk_check_interval / 1000,

@@ -53,5 +53,6 @@ class Config:
     event_history: int = 1_000  # events
     stream_backlog_max: int = 100  # events of a stream watcher not yet taken
     proposals_pending_max: int = 20_000
+    outbox_bytes_max: int = 256 << 20  # of writes that no leader has taken yet
     peer_queue_bytes_max: int = 16 << 20  # for each peer
     json_depth_max: int = 64

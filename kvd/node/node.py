@@ -97,6 +97,7 @@ class Node:
             member_id=settings.member_id,
             sequence_start=sequence_start,
             max_pending=settings.proposals_pending_max,
+            max_bytes=settings.outbox_bytes_max,
         )
         self._reads = Reads(raft.read_index, max_pending=settings.proposals_pending_max)
         self._snapshots = Snapshots(

@@ -30,18 +30,22 @@ class Proposals:
     take effect, and nothing here ever proposes it again.
 
     :param max_pending: waiters at one time; beyond it requests are refused at once.
+    :param max_bytes: in the outbox, where requests gather while nobody leads; one of
+        any size is taken while it is empty.
     :param sequence_start: differs between two starts of a member, so that an entry of
         an earlier life never answers a request of this one.
     """
 
     def __init__(
-        self, *, member_id: int, sequence_start: int, max_pending: int
+        self, *, member_id: int, sequence_start: int, max_pending: int, max_bytes: int
     ) -> None:
         self._member_id = member_id
         self._sequence = sequence_start
         self._max_pending = max_pending
         self._waiters: dict[int, Waiter] = {}
+        self._max_bytes = max_bytes
         self._outbox: dict[int, bytes] = {}
+        self._outbox_bytes = 0
 
     def __len__(self) -> int:
         return len(self._waiters)
@@ -58,16 +62,27 @@ class Proposals:
     def put(self, request_id: RequestId, data: bytes) -> None:
         """Into the outbox."""
         self._outbox[request_id.sequence] = data
+        self._outbox_bytes += len(data)
+
+    def has_room(self, size: int) -> bool:
+        """Whether so many bytes more may wait in the outbox."""
+        return not self._outbox or self._outbox_bytes + size <= self._max_bytes
+
+    def _take_out(self, sequence: int) -> bytes | None:
+        data = self._outbox.pop(sequence, None)
+        if data is not None:
+            self._outbox_bytes -= len(data)
+        return data
 
     def hold(self, message: Propose) -> None:
         """
         Requests forwarded to a leader that is handing over wait beside our own.
 
         The core has not taken them, so that whoever leads then gets them once. A
-        membership change is not held: its asker may ask again.
+        membership change is not held, its asker may ask again; nor what finds no room.
         """
         for kind, data in message.proposals:
-            if kind is EntryKind.NORMAL:
+            if kind is EntryKind.NORMAL and self.has_room(len(data)):
                 self.put(self.next_id(), data)
 
     def wait(self, request_id: RequestId, *, now: float) -> Deferred[Applied]:
@@ -106,9 +121,10 @@ class Proposals:
         outbox = self._outbox
         if count == len(outbox):
             outbox.clear()
+            self._outbox_bytes = 0
             return
         for sequence in list(outbox)[:count]:
-            del outbox[sequence]
+            self._take_out(sequence)
 
     def resolve(self, request_id: RequestId, applied: Applied) -> None:
         """Answer the waiter, if it was ours and still listens."""
@@ -119,7 +135,7 @@ class Proposals:
 
     def fail(self, request_id: RequestId, error: KvdError) -> None:
         """The request was refused before it went anywhere."""
-        self._outbox.pop(request_id.sequence, None)
+        self._take_out(request_id.sequence)
         waiter = self._waiters.pop(request_id.sequence, None)
         if waiter is not None:
             waiter.answer.errback(error)
@@ -140,7 +156,7 @@ class Proposals:
             late.append(sequence)
         for sequence in late:
             found = self._waiters.pop(sequence, None)
-            kept = self._outbox.pop(sequence, None)
+            kept = self._take_out(sequence)
             if found is not None:
                 found.answer.errback(
                     Unavailable(reason(found.began), may_take_effect=kept is None)
@@ -150,6 +166,7 @@ class Proposals:
         """Nobody will be answered any more."""
         waiters, self._waiters = self._waiters, {}
         outbox, self._outbox = self._outbox, {}
+        self._outbox_bytes = 0
         for sequence, waiter in waiters.items():
             waiter.answer.errback(
                 Unavailable(

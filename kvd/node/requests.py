@@ -60,6 +60,9 @@ class Requests:
         """See ``Member.propose``."""
         if len(body) > self._request_bytes_max:
             return fail(RequestError(_TOO_LARGE, "request too large"))
+        if not self._proposals.has_room(len(body)):
+            too_many = UnavailableReason.TOO_MANY_REQUESTS
+            return fail(Unavailable(too_many, may_take_effect=False))
         request_id = self._proposals.next_id()
         try:
             answer = self._wait(request_id)

@@ -13,6 +13,7 @@ class NodeSettings:
     :ivar snapshot_count: applied entries between two snapshots.
     :ivar catchup_entries: kept in memory behind a snapshot for slow followers.
     :ivar proposals_pending_max: requests waiting for their answer at one time.
+    :ivar outbox_bytes_max: of requests that no leader has taken yet.
     :ivar disk_floor_bytes: with less free than this, writes are refused.
     """
 
@@ -27,6 +28,7 @@ class NodeSettings:
     snapshot_count: int = 100_000
     catchup_entries: int = 5_000
     proposals_pending_max: int = 20_000
+    outbox_bytes_max: int = 256 << 20
     request_bytes_max: int = 12 << 20
     disk_floor_bytes: int = 64 << 20
     disk_check_seconds: float = 1.0

@@ -215,6 +215,11 @@ OPTIONS: Final = (
         "writes waiting for their place in the log at one time",
     ),
     _ours(
+        "outbox-bytes-max",
+        _bytes(1 << 20, 16 * _GIBIBYTE),
+        "writes that wait for a leader to take them; beyond it they are refused",
+    ),
+    _ours(
         "peer-queue-bytes-max",
         _bytes(1 << 20, 16 * _GIBIBYTE),
         "messages waiting to be sent to one other member; more is dropped",

@@ -259,6 +259,20 @@ def test_too_many_waiting_requests_are_refused_at_once():
     assert error.reason is UnavailableReason.TOO_MANY_REQUESTS
 
 
+def test_writes_that_wait_for_a_leader_are_bounded_in_bytes():
+    world = World(3, outbox_bytes_max=1000).start()
+    follower, other = world.followers
+    world.leader.stop()
+    other.stop()
+    world.run(5.0)
+    first = put(follower, "/a", "x" * 600)
+    error = world.result(put(follower, "/a", "x" * 600))
+    assert error.reason is UnavailableReason.TOO_MANY_REQUESTS
+    assert not error.may_take_effect
+    other.start()
+    assert isinstance(world.result(first), Applied)
+
+
 def test_a_failed_save_stops_the_member_and_answers_nobody_with_success():
     world = World(1).start()
     one = world[1]

@@ -7,10 +7,16 @@ from kvd.apply.request import RequestId
 from kvd.errors import Unavailable, UnavailableReason
 from kvd.node.interfaces import Applied
 from kvd.node.proposals import BATCH_BYTES_MAX, Proposals
+from kvd.raft.messages import EntryKind, Propose
 
 
-def make(max_pending: int = 10) -> Proposals:
-    return Proposals(member_id=7, sequence_start=100, max_pending=max_pending)
+def make(max_pending: int = 10, max_bytes: int = 100) -> Proposals:
+    return Proposals(
+        member_id=7,
+        sequence_start=100,
+        max_pending=max_pending,
+        max_bytes=max_bytes,
+    )
 
 
 def failure_of(deferred: Deferred) -> Exception:
@@ -112,6 +118,35 @@ def test_a_callback_may_ask_again_while_requests_expire():
     first.addErrback(lambda _: second.cancel())
     proposals.expire(before=1.0, reason=lambda _: UnavailableReason.TIMED_OUT)
     assert len(proposals) == 0
+
+
+def test_the_outbox_is_bounded_in_bytes_however_requests_leave_it():
+    proposals = make(max_bytes=10)
+    assert proposals.has_room(1000), "one of any size while it is empty"
+    ids = [proposals.next_id() for _ in range(4)]
+    for request_id in ids:
+        proposals.put(request_id, b"12")
+    assert proposals.has_room(2)
+    assert not proposals.has_room(3)
+    proposals.drop_batch(1)
+    assert proposals.has_room(4)
+    proposals.fail(
+        ids[1], Unavailable(UnavailableReason.STOPPED, may_take_effect=False)
+    )
+    assert proposals.has_room(6)
+    late = proposals.wait(ids[2], now=0.0)
+    proposals.expire(before=1.0, reason=lambda _: UnavailableReason.TIMED_OUT)
+    assert not failure_of(late).may_take_effect
+    assert proposals.has_room(8)
+    proposals.drop_batch(1)
+    proposals.put(proposals.next_id(), b"1234567890")
+    assert not proposals.has_room(1)
+    forwarded = Propose(7, 8, 0, ((EntryKind.NORMAL, b"1"),))
+    proposals.hold(forwarded)
+    assert proposals.peek_batch() == [b"1234567890"]
+    proposals.stop()
+    proposals.hold(forwarded)
+    assert proposals.peek_batch() == [b"1"]
 
 
 def test_stopping_fails_every_waiter():
