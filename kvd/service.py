@@ -31,6 +31,7 @@ from kvd.compose import (
 from kvd.config import Config
 from kvd.errors import ConfigError, StorageError
 from kvd.node.bootstrap import bootstrap_log
+from kvd.node.settled import settled
 from kvd.options.checks import founding_problems
 from kvd.peer.sending import Refused
 from kvd.ports import Ports
@@ -333,15 +334,3 @@ class KvdService(MultiService):
                 else "{target:x} did not take the leadership in time",
                 target=target,
             )
-
-
-def settled(waited: Deferred[Any]) -> Deferred[None]:  # Any: whatever it fires with
-    """Fires when the other one has, and leaves its result to its owner."""
-    done: Deferred[None] = Deferred()
-
-    def pass_on(result: object) -> object:
-        done.callback(None)
-        return result
-
-    waited.addBoth(pass_on)
-    return done

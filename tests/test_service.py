@@ -24,7 +24,7 @@ from kvd.peer.sending import Refused
 from kvd.peer.settings import PeerSettings
 from kvd.raft.codec import encode_message
 from kvd.raft.messages import AppendEntries, Entry, EntryKind
-from kvd.service import KvdService, settled
+from kvd.service import KvdService
 from kvd.storage.data_dir import Identity
 from kvd.testing.disk import SimulatedDisk
 
@@ -719,14 +719,6 @@ def test_a_leader_hands_over_before_anything_is_closed(house, handed):
     text = "handed to 7" if handed else "7 did not take the leadership"
     house.line(level="info", text=text)
     parts.node.stop()
-
-
-def test_settled_leaves_the_result_to_its_owner():
-    for made in (succeed(1), fail(StorageError("x"))):
-        fired = []
-        settled(made).addCallback(fired.append)
-        assert fired == [None]
-        made.addErrback(lambda failure: failure.trap(StorageError))
 
 
 def test_the_identity_is_etcds():

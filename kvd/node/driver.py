@@ -20,7 +20,7 @@ from collections.abc import Callable
 from functools import partial
 
 import attrs
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -33,6 +33,7 @@ from kvd.node.changes import untag_change
 from kvd.node.interfaces import Applied, Persistence, Transport
 from kvd.node.proposals import Proposals
 from kvd.node.reads import Reads
+from kvd.node.settled import settled
 from kvd.node.snapshots import Snapshots
 from kvd.raft.codec import decode_change
 from kvd.raft.core import Raft
@@ -130,22 +131,8 @@ class Driver:
         if self._turn_call is not None:
             self._turn_call.cancel()
             self._turn_call = None
-        done: Deferred[None] = Deferred()
         pending = [d for d in (self._saving, self._restoring) if d is not None]
-        left = len(pending)
-
-        def one_less(result: object) -> object:
-            nonlocal left
-            left -= 1
-            if left == 0:
-                done.callback(None)
-            return result
-
-        for deferred in pending:
-            deferred.addBoth(one_less)
-        if not pending:
-            done.callback(None)
-        return done
+        return settled(gatherResults([settled(each) for each in pending]))
 
     @property
     def saving_seconds(self) -> float:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from kvd.node.interfaces import Persistence, SnapshotWriter
+from kvd.node.settled import settled
 from kvd.raft.messages import SnapshotMeta
 
 
@@ -86,12 +87,7 @@ class Snapshots:
     def stop(self) -> Deferred[None]:
         """Fires when nothing is being written any more."""
         self._aborted = True
-        done: Deferred[None] = Deferred()
-        if self._running is None:
-            done.callback(None)
-        else:
-            self._running.addBoth(lambda _: done.callback(None))
-        return done
+        return succeed(None) if self._running is None else settled(self._running)
 
     async def _write(self, meta: SnapshotMeta, chunks: Iterator[bytes]) -> None:
         self._log.info("snapshot at index {index} begins", index=meta.index)

@@ -22,7 +22,6 @@ class Replay:
     :ivar entries: those after the snapshot.
     :ivar term_at_snapshot: the log's term at the snapshot's index, -1: not in it.
     :ivar torn_at: where the last segment must be cut, -1: nowhere.
-    :ivar adopted: the last segment was still under its temporary name.
     """
 
     def __init__(
@@ -43,7 +42,6 @@ class Replay:
         self.entries: list[Entry] = []
         self.term_at_snapshot = -1
         self.torn_at = -1
-        self.adopted = False
         self.chain = 0
         self.salt = 0
         self.size = 0
@@ -148,4 +146,3 @@ class Replay:
         self._disk.rename(path + TEMPORARY, path)
         self._disk.sync_folder(self._folder)
         self.segments.append(Segment(sequence, first_index, path))
-        self.adopted = True

@@ -34,7 +34,6 @@ class SimulatedWorker:
         self._jobs: deque[tuple[Callable[[], Any], Deferred[Any]]] = deque()
         self._running = False
         self._stopped: Deferred[None] | None = None
-        self.jobs_done = 0
 
     def call(self, job: Callable[[], T]) -> Deferred[T]:
         if self._stopped is not None:
@@ -67,7 +66,6 @@ class SimulatedWorker:
             raise
         except BaseException:  # noqa: BLE001 -- it goes where the caller listens
             result = Failure()  # type: ignore[no-untyped-call]  # as Twisted has it
-        self.jobs_done += 1
         seconds = self._disk.sync_seconds * (self._disk.syncs - syncs)
         self._process.after(
             seconds * (0.5 + self._random.random()), self._report, done, result
