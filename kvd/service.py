@@ -15,28 +15,21 @@ from twisted.python.failure import Failure
 
 import kvd
 import twisted
-from kvd.cluster.members import MemberRecord
+from kvd.beginning import Beginning
 from kvd.compose import (
     Endings,
-    Log,
     Parts,
     World,
     compose,
     folder_problem,
-    founders,
-    founding,
-    identity_of,
     storage_settings,
 )
 from kvd.config import Config
 from kvd.errors import ConfigError, StorageError
-from kvd.node.bootstrap import bootstrap_log
 from kvd.node.settled import settled
-from kvd.options.checks import founding_problems
 from kvd.peer.sending import Refused
 from kvd.ports import Ports
 from kvd.process import Process, StallWatchdog
-from kvd.storage.data_dir import Identity
 from kvd.storage.disk import Disk, RealDisk
 from kvd.storage.open import Opened, open_storage
 from kvd.storage.worker import ThreadWorker, Worker
@@ -92,13 +85,15 @@ class KvdService(MultiService):
             reactor, "listen-client-urls", config.listen_client_urls
         )
         self._peer_ports = Ports(reactor, "listen-peer-urls", config.listen_peer_urls)
+        self._beginning = Beginning(
+            config=config, reactor=reactor, peer_ports=self._peer_ports
+        )
         self._watchdog = StallWatchdog(
             clock=reactor,
             interval_seconds=_WATCH_INTERVAL_SECONDS,
             limit_seconds=config.election_timeout / 4000,
         )
         self._starting: Deferred[None] | None = None
-        self._question: Deferred[None] | None = None
         self._stopping = False
         self._failed = False
         self.serving: Deferred[None] = Deferred()
@@ -127,7 +122,7 @@ class KvdService(MultiService):
             progress=lambda line: self._log.info("{line}", line=line),
         )
         seconds = self._reactor.seconds() - began
-        identity, log = await self._found_or_recovered(self._opened, seconds)
+        identity, log = await self._beginning.begin(self._opened, read_seconds=seconds)
         self._parts = parts = compose(
             self.config,
             identity=identity,
@@ -184,64 +179,6 @@ class KvdService(MultiService):
             listen=",".join(config.listen_client_urls),
             advertise=",".join(config.advertise_client_urls),
         )
-
-    async def _found_or_recovered(
-        self, opened: Opened, seconds: float
-    ) -> tuple[Identity, Log]:
-        """A new member writes the cluster's first entries; an old one has them."""
-        found = opened.recovered
-        for note in found.notes:
-            self._log.warn("{note}", note=note)
-        if found.identity is not None and found.hard_state.term:
-            at = f"snapshot at index {found.snapshot.index}, " if found.snapshot else ""
-            self._log.info(
-                "recovered in {seconds:.1f} s: {snapshot}{entries} log entries, term "
-                "{term}",
-                seconds=seconds,
-                snapshot=at,
-                entries=len(found.entries),
-                term=found.hard_state.term,
-            )
-            return found.identity, Log(
-                hard_state=found.hard_state,
-                snapshot=found.snapshot,
-                entries=found.entries,
-            )
-        problems = founding_problems(self.config, {})
-        if problems:
-            raise ConfigError(problems)
-        members = founders(self.config)
-        identity = identity_of(self.config, members)
-        if found.identity is not None and found.identity != identity:
-            raise ConfigError(
-                [
-                    (
-                        "initial-cluster: was another one when this member was begun; "
-                        "restore it, or remove the data folder"
-                    )
-                ]
-            )
-        await self._ask_founders(identity, members)
-        if found.identity is None:
-            await opened.persistence.initialise(identity)
-        hard_state, entries = bootstrap_log(members)
-        await opened.persistence.save(hard_state, entries, None)
-        self._log.info(
-            "new cluster of {names}", names=", ".join(record.name for record in members)
-        )
-        return identity, Log(hard_state=hard_state, snapshot=None, entries=entries)
-
-    async def _ask_founders(
-        self, identity: Identity, members: Sequence[MemberRecord]
-    ) -> None:
-        """A member that lost its data must not begin a second time."""
-        if len(members) == 1:
-            return
-        self._log.info("asking the other founders whether this member has run before")
-        self._peer_ports.turn_away()
-        asking = founding(identity, members, self._reactor).ask()
-        self._question = Deferred.fromCoroutine(asking)
-        await self._question
 
     def _serve(self, parts: Parts) -> None:
         if self._stopping:
@@ -306,8 +243,7 @@ class KvdService(MultiService):
     async def _stop(self) -> None:
         self._stopping = True
         self._log.info("stopping")
-        if self._question is not None:
-            self._question.cancel()
+        self._beginning.cancel()
         if self._starting is not None:
             await settled(self._starting)
         parts = self._parts

@@ -220,7 +220,9 @@ def house():
     made = House()
 
     def observe(event):
-        if str(event.get("log_namespace", "")).startswith("kvd.service"):
+        if str(event.get("log_namespace", "")).startswith(
+            ("kvd.service", "kvd.beginning")
+        ):
             text = event["log_format"].format(**event)
             made.lines.append((event["log_level"].name, text))
 
@@ -509,7 +511,7 @@ class Answer:
 def test_a_member_that_lost_its_data_does_not_begin_again(house, monkeypatch):
     # V2-SPEC 15.2: it has forgotten whom it voted for and what it acknowledged.
     said = fail(Refused("member 1 has already been bootstrapped"))
-    monkeypatch.setattr("kvd.service.founding", Answer(said))
+    monkeypatch.setattr("kvd.beginning.founding", Answer(said))
     house.start(THREE)
     house.run(0.1)
     assert house.process.said == ["prepare", 1]

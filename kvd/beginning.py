@@ -1,0 +1,122 @@
+"""How a member comes by its identity and its log: recovered, or founded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from kvd.cluster.members import MemberRecord
+from kvd.compose import Log, founders, founding, identity_of
+from kvd.config import Config
+from kvd.errors import ConfigError
+from kvd.node.bootstrap import bootstrap_log
+from kvd.options.checks import founding_problems
+from kvd.ports import Ports
+from kvd.storage.data_dir import Identity
+from kvd.storage.open import Opened
+
+Reactor = Any  # Twisted's real reactors provide many interfaces, no one names all
+
+
+class Beginning:
+    """
+    One attempt of a member to begin, once its files are open.
+
+    ::
+
+        data on the disk?  -- yes --> recovered
+             | no
+        the other founders know it? -- yes --> refused: it lost its data
+             | no
+        founded
+    """
+
+    _log = Logger()
+
+    def __init__(self, *, config: Config, reactor: Reactor, peer_ports: Ports) -> None:
+        self._config = config
+        self._reactor = reactor
+        self._peer_ports = peer_ports
+        self._question: Deferred[None] | None = None
+
+    async def begin(
+        self, opened: Opened, *, read_seconds: float
+    ) -> tuple[Identity, Log]:
+        """
+        An old member has identity and log; a new one writes its first entries.
+
+        :param read_seconds: how long it took to open the files, for the log.
+        :raises ConfigError: a new member's options do not found a cluster.
+        :raises kvd.peer.sending.Refused: it has run before and lost its data.
+        """
+        found = opened.recovered
+        for note in found.notes:
+            self._log.warn("{note}", note=note)
+        if found.identity is not None and found.hard_state.term:
+            return self._recovered(opened, found.identity, read_seconds)
+        return await self._found(opened)
+
+    def cancel(self) -> None:
+        """Ask nobody any more; :meth:`begin` ends with a CancelledError."""
+        if self._question is not None:
+            self._question.cancel()
+
+    def _recovered(
+        self, opened: Opened, identity: Identity, seconds: float
+    ) -> tuple[Identity, Log]:
+        found = opened.recovered
+        at = f"snapshot at index {found.snapshot.index}, " if found.snapshot else ""
+        self._log.info(
+            "recovered in {seconds:.1f} s: {snapshot}{entries} log entries, term "
+            "{term}",
+            seconds=seconds,
+            snapshot=at,
+            entries=len(found.entries),
+            term=found.hard_state.term,
+        )
+        return identity, Log(
+            hard_state=found.hard_state,
+            snapshot=found.snapshot,
+            entries=found.entries,
+        )
+
+    async def _found(self, opened: Opened) -> tuple[Identity, Log]:
+        problems = founding_problems(self._config, {})
+        if problems:
+            raise ConfigError(problems)
+        members = founders(self._config)
+        identity = identity_of(self._config, members)
+        begun = opened.recovered.identity
+        if begun is not None and begun != identity:
+            raise ConfigError(
+                [
+                    (
+                        "initial-cluster: was another one when this member was begun; "
+                        "restore it, or remove the data folder"
+                    )
+                ]
+            )
+        await self._ask_founders(identity, members)
+        if begun is None:
+            await opened.persistence.initialise(identity)
+        hard_state, entries = bootstrap_log(members)
+        await opened.persistence.save(hard_state, entries, None)
+        self._log.info(
+            "new cluster of {names}", names=", ".join(record.name for record in members)
+        )
+        return identity, Log(hard_state=hard_state, snapshot=None, entries=entries)
+
+    async def _ask_founders(
+        self, identity: Identity, members: Sequence[MemberRecord]
+    ) -> None:
+        """A member that lost its data must not begin a second time."""
+        if len(members) == 1:
+            return
+        self._log.info("asking the other founders whether this member has run before")
+        self._peer_ports.turn_away()
+        asking = founding(identity, members, self._reactor).ask()
+        self._question = Deferred.fromCoroutine(asking)
+        await self._question
