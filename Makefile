@@ -21,7 +21,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
 .PHONY: help run test tools lint types imports unit simulation conformance integration \
-	docs news bench clean
+	docs tables news bench clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -84,8 +84,13 @@ integration: tools ## real members, real clients, kill -9
 	@$(PYTEST) tests/integration
 
 docs: $(STAMP) ## docs/_build/html
+	@$(PYTEST) -q tests/test_documents.py
 	@$(BIN)/sphinx-build -q -n -E -W docs docs/_build/html
 	@echo "documentation: docs/_build/html/index.html"
+
+# To be run after an option was added or changed in kvd/options.
+tables: $(STAMP) ## write the tables of options in docs and conf anew
+	@KVD_REWRITE=1 $(PYTEST) -q tests/test_documents.py
 
 news: $(STAMP) ## what the next release's NEWS.rst will say
 	@$(BIN)/towncrier build --draft --version next

@@ -1,69 +1,127 @@
-"""Documents that repeat what the code says, and must say the same."""
+"""
+Documents that repeat what the code says, and must say the same.
+
+``make tables`` (or ``KVD_REWRITE=1`` here) writes those parts anew.
+"""
 
 from __future__ import annotations
 
 import os
 import re
+import textwrap
+from collections.abc import Iterable
 from pathlib import Path
 
 import attrs
 import pytest
-import yaml
 
 from kvd.config import Config
 from kvd.options.load import load
+from kvd.options.sections import SECTIONED
 from kvd.options.table import OPTIONS
-from kvd.options.unhonoured import UNHONOURED
+from kvd.options.unhonoured import UNHONOURED, UNHONOURED_BY_NAME
 
 ROOT = Path(__file__).parent.parent
-BEGIN = ".. table of options"
-END = ".. end of table"
+REWRITE = os.environ.get("KVD_REWRITE") == "1"
+STALE = "not what the code says any more; make tables writes it anew"
+PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/,=-]*")
+EXAMPLE_HEAD = """\
+# Every option with its default. Copy what you change; the rest needs no line.
+# docs/configuration.rst says how file, environment and flags go together.
+"""
+
+
+def listed(widths: str, *rows: Iterable[str]) -> str:
+    """A table of reStructuredText, its first row the header."""
+    lines = [".. list-table::", "   :header-rows: 1", f"   :widths: {widths}", ""]
+    for row in rows:
+        mark = "   * -"
+        for cell in row:
+            lines.append(f"{mark} {cell}".rstrip())
+            mark = "     -"
+    return "\n".join(lines)
+
+
+def literal(text: str, otherwise: str = "(empty)") -> str:
+    return f"``{text}``" if text else otherwise
+
+
+def prose(text: str) -> str:
+    return text.replace("*", "\\*")
+
+
+def variables(name: str, *, ours: bool) -> str:
+    upper = name.upper().replace("-", "_")
+    return f"``KVD_{upper}``" if ours else f"``ETCD_{upper}``"
+
+
+def file_key(name: str) -> str:
+    """The same name, but for what etcd keeps in sections of their own."""
+    return literal(": ".join(SECTIONED.get(name, (name,))))
 
 
 def options_table() -> str:
-    lines = [
-        ".. list-table::",
-        "   :header-rows: 1",
-        "   :widths: 25 20 55",
-        "",
-        "   * - option",
-        "     - default",
-        "     - meaning",
-    ]
-    for option in OPTIONS:
-        default = f"``{option.default_text}``" if option.default_text else "(empty)"
-        meaning = option.meaning.replace("*", "\\*")
-        lines += [
-            f"   * - ``{option.name}``" + (" (kvd's own)" if option.ours else ""),
-            f"     - {default}",
-            f"     - {meaning}",
-        ]
-    return "\n".join(lines)
+    return listed(
+        "18 20 18 14 8 32",
+        ("option", "variable", "file key", "default", "since", "meaning; difference"),
+        *(
+            (
+                literal(option.name),
+                variables(option.name, ours=option.ours),
+                file_key(option.name),
+                literal(option.default_text),
+                option.since,
+                prose(option.meaning)
+                + (" *(kvd's own)*" if option.ours else "")
+                + (f". {prose(option.difference)}" if option.difference else ""),
+            )
+            for option in OPTIONS
+        ),
+    )
 
 
 def unhonoured_table() -> str:
-    lines = [
-        ".. list-table::",
-        "   :header-rows: 1",
-        "   :widths: 30 20 50",
-        "",
-        "   * - etcd's option",
-        "     - otherwise",
-        "     - why",
-    ]
-    for option in UNHONOURED:
-        lines += [
-            f"   * - ``{option.name}``",
-            f"     - {'refused' if option.refused else 'warning'}",
-            f"     - {option.why}",
-        ]
-    return "\n".join(lines)
+    return listed(
+        "20 22 22 12 10 24",
+        ("option", "variable", "file key", "etcd's default", "otherwise", "why"),
+        *(
+            (
+                literal(option.name),
+                variables(option.name, ours=False),
+                file_key(option.name),
+                literal(option.default_text),
+                option.otherwise,
+                prose(option.why),
+            )
+            for option in UNHONOURED
+        ),
+    )
+
+
+def limits_table() -> str:
+    return listed(
+        "22 30 14 34",
+        ("option", "limit", "default", "when it is reached"),
+        *(
+            (
+                literal(option.name),
+                prose(option.meaning),
+                literal(option.default_text),
+                prose(option.reached),
+            )
+            for option in OPTIONS
+            if option.reached
+        ),
+    )
 
 
 def with_tables(text: str) -> str:
-    """The page with its two generated parts made anew."""
-    for table in (options_table(), unhonoured_table()):
-        name = table.splitlines()[4].strip("* -\n").strip()
+    """The page with its generated parts made anew."""
+    for name, table in (
+        ("options", options_table()),
+        ("options not honoured", unhonoured_table()),
+        ("limits", limits_table()),
+    ):
         begin, end = f".. begin: {name}\n", f".. end: {name}\n"
         before, rest = text.split(begin)
         _, after = rest.split(end)
@@ -71,35 +129,51 @@ def with_tables(text: str) -> str:
     return text
 
 
-def test_the_configuration_page_lists_every_option():
-    """``KVD_REWRITE=1`` writes the tables anew."""
+def example() -> str:
+    """Every option on its default, below what it means."""
+    blocks = [EXAMPLE_HEAD]
+    for option in OPTIONS:
+        text = option.kind.show(getattr(Config(), option.field))
+        value = text if PLAIN.fullmatch(text) else f'"{text}"'
+        comment = textwrap.fill(
+            option.meaning, 78, initial_indent="# ", subsequent_indent="# "
+        )
+        blocks.append(f"{comment}\n{option.name}: {value}\n")
+    return "\n".join(blocks)
+
+
+def check(path: Path, expected: str) -> None:
+    if REWRITE:
+        path.write_text(expected, encoding="utf-8")
+    assert path.read_text(encoding="utf-8") == expected, f"{path.name}: {STALE}"
+
+
+def test_the_configuration_page_lists_every_option_and_every_limit():
     page = ROOT / "docs" / "configuration.rst"
-    text = page.read_text(encoding="utf-8")
-    expected = with_tables(text)
-    if os.environ.get("KVD_REWRITE") == "1":
-        page.write_text(expected, encoding="utf-8")
-    assert page.read_text(encoding="utf-8") == expected
+    check(page, with_tables(page.read_text(encoding="utf-8")))
 
 
-def test_all_options_are_in_the_commented_example_with_their_defaults():
-    path = ROOT / "conf" / "all-options.yml"
-    data = path.read_bytes()
-    names = list(yaml.safe_load(data))
-    assert names == [option.name for option in OPTIONS]
+def test_the_commented_example_has_every_option():
+    check(ROOT / "conf" / "all-options.yml", example())
+
+
+def test_options_stand_in_the_order_of_the_configuration_s_fields():
     assert [option.field for option in OPTIONS] == [
         field.name for field in attrs.fields(Config)
     ]
+    assert not {option.name for option in OPTIONS} & set(UNHONOURED_BY_NAME)
+
+
+def test_the_commented_example_is_the_defaults():
+    data = (ROOT / "conf" / "all-options.yml").read_bytes()
     loaded = load(
-        flags=[("config", str(path))],
+        flags=[("config", "all-options.yml")],
         environ={},
         read_file=lambda _: data,
         is_new=lambda _: True,
     )
     assert loaded.config == Config()
     assert loaded.warnings == ()
-    comments = data.decode().replace("\n# ", " ")
-    for option in OPTIONS:
-        assert option.meaning in comments
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,14 @@
-"""Every option that kvd acts on: etcd's, and its own."""
+"""Every option that kvd acts on: etcd's here, kvd's own beside it."""
 
 from __future__ import annotations
 
 from typing import Final
 
-import attrs
-
-from kvd.config import Config
+from kvd.options.option import Option, in_milliseconds, own
+from kvd.options.own import OWN
 from kvd.options.values import (
     Boolean,
     Choice,
-    Kind,
     MemberName,
     Members,
     Text,
@@ -21,58 +19,21 @@ from kvd.options.values import (
 
 _COUNT_MAX: Final = 1_000_000_000
 _HOUR: Final = 3_600_000
-_GIBIBYTE: Final = 1 << 30
 
-
-@attrs.frozen
-class Option:
-    """
-    One option; the same name in a file, as ``--name`` and as ``KVD_NAME``.
-
-    :ivar default: shown, where it follows from other options.
-    :ivar ours: kvd's own, so ``ETCD_`` variables do not set it.
-    """
-
-    name: str
-    kind: Kind
-    meaning: str
-    default: str = ""
-    ours: bool = False
-
-    @property
-    def field(self) -> str:
-        """Its attribute of :class:`kvd.config.Config`."""
-        return self.name.replace("-", "_")
-
-    @property
-    def boolean(self) -> bool:
-        """Whether ``--name`` alone means true."""
-        return isinstance(self.kind, Boolean)
-
-    @property
-    def default_text(self) -> str:
-        return self.default or self.kind.show(getattr(Config(), self.field))
-
-
-def _ours(name: str, kind: Kind, meaning: str) -> Option:
-    return Option(name, kind, meaning, ours=True)
-
-
-def _bytes(minimum: int, maximum: int) -> Whole:
-    return Whole(minimum, maximum, "bytes")
-
-
-def _milliseconds(minimum: int, maximum: int) -> Whole:
-    return Whole(minimum, maximum, "ms")
-
-
+# In the order of the fields of Config, and of docs/configuration.rst.
 OPTIONS: Final = (
-    Option("name", MemberName(), "this member's name, unique in its cluster"),
+    Option(
+        "name",
+        MemberName(),
+        "this member's name, unique in its cluster",
+        difference="No equals sign, comma or control character may be in it",
+    ),
     Option(
         "data-dir",
         Text("FOLDER", empty=False),
         "where this member keeps its log, its snapshots and its identity",
         default="${name}.kvd",
+        difference="Etcd's is ${name}.etcd: the files are others",
     ),
     Option(
         "wal-dir",
@@ -84,19 +45,19 @@ OPTIONS: Final = (
         Whole(1, _COUNT_MAX),
         "applied entries between two snapshots",
     ),
-    _ours(
+    own(
         "snapshot-catchup-entries",
         Whole(0, _COUNT_MAX),
         "entries kept behind a snapshot for followers that are slow",
     ),
     Option(
         "heartbeat-interval",
-        _milliseconds(0, 60_000),
+        in_milliseconds(0, 60_000),
         "time between two heartbeats of a leader",
     ),
     Option(
         "election-timeout",
-        _milliseconds(0, _HOUR),
+        in_milliseconds(0, _HOUR),
         "a follower that hears no leader for this to twice this long campaigns; "
         "at least five heartbeats, at most 50000",
     ),
@@ -121,6 +82,7 @@ OPTIONS: Final = (
         "initial-advertise-peer-urls",
         Urls(),
         "what the other members are told; used when the cluster is founded",
+        difference="It is compared with initial-cluster as written: names are not looked up",
     ),
     Option(
         "initial-cluster",
@@ -158,73 +120,9 @@ OPTIONS: Final = (
         "pre-vote",
         Boolean(),
         "ask before campaigning, so that a member that was cut off disturbs nobody",
+        difference="Etcd's default is false",
     ),
-    _ours(
-        "segment-bytes",
-        _bytes(1 << 16, 4 * _GIBIBYTE),
-        "a log segment is closed once it is this long",
-    ),
-    _ours(
-        "disk-floor-bytes",
-        _bytes(0, 1 << 50),
-        "with less disk space free than this, writes are refused; reads go on",
-    ),
-    _ours(
-        "disk-check-interval",
-        _milliseconds(10, _HOUR),
-        "time between two looks at the free disk space",
-    ),
-    # More than this would not fit into one message between members, which no option
-    # changes; nor then would the log ever get past the entry.
-    _ours("request-bytes-max", _bytes(1024, 60 << 20), "the longest request body"),
-    _ours(
-        "header-bytes-max", _bytes(1024, 1 << 26), "all headers of a request together"
-    ),
-    _ours("header-count-max", Whole(8, 100_000), "headers of one request"),
-    _ours("request-line-bytes-max", _bytes(256, 1 << 26), "the longest request line"),
-    _ours(
-        "header-timeout",
-        _milliseconds(100, 24 * _HOUR),
-        "a request's headers must be complete this long after their first byte",
-    ),
-    _ours(
-        "body-timeout",
-        _milliseconds(100, 24 * _HOUR),
-        "a request's body must be complete this long after its headers",
-    ),
-    _ours("connections-max", Whole(1, 1_000_000), "client connections at one time"),
-    _ours(
-        "pipelined-max",
-        Whole(1, 10_000),
-        "requests read ahead on one connection while one is answered",
-    ),
-    _ours("watchers-max", Whole(1, 10_000_000), "watchers at one time"),
-    _ours(
-        "event-history",
-        Whole(1, 10_000_000),
-        "events kept for waitIndex; must be the same on every member",
-    ),
-    _ours(
-        "stream-backlog-max",
-        Whole(1, 1_000_000),
-        "events that a stream's reader may be behind before it is cut",
-    ),
-    _ours(
-        "proposals-pending-max",
-        Whole(1, 10_000_000),
-        "writes waiting for their place in the log at one time",
-    ),
-    _ours(
-        "outbox-bytes-max",
-        _bytes(1 << 20, 16 * _GIBIBYTE),
-        "writes that wait for a leader to take them; beyond it they are refused",
-    ),
-    _ours(
-        "peer-queue-bytes-max",
-        _bytes(1 << 20, 16 * _GIBIBYTE),
-        "messages waiting to be sent to one other member; more is dropped",
-    ),
-    _ours("json-depth-max", Whole(4, 500), "levels of a JSON request body"),
+    *OWN,
 )
 
 BY_NAME: Final = {option.name: option for option in OPTIONS}

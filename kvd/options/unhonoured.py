@@ -23,6 +23,16 @@ class Unhonoured:
     boolean: bool = False
     refused: bool = False
 
+    @property
+    def default_text(self) -> str:
+        """As etcd has it."""
+        return self.inert[1] if len(self.inert) > 1 else self.inert[0]
+
+    @property
+    def otherwise(self) -> str:
+        """What comes of a value with which etcd would do something else."""
+        return "refused" if self.refused else "warning"
+
 
 _TLS = "TLS is not supported yet"
 _V3 = "it concerns etcd's v3 API, which kvd does not serve"

@@ -1,0 +1,121 @@
+"""kvd's own options; most of them are limits of what may be outstanding at one time."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from kvd.options.option import in_bytes, in_milliseconds, own
+from kvd.options.values import Whole
+
+_HOUR: Final = 3_600_000
+_GIBIBYTE: Final = 1 << 30
+
+OWN: Final = (
+    own(
+        "segment-bytes",
+        in_bytes(1 << 16, 4 * _GIBIBYTE),
+        "a log segment is closed once it is this long",
+    ),
+    own(
+        "disk-floor-bytes",
+        in_bytes(0, 1 << 50),
+        "with less disk space free than this, writes are refused; reads go on",
+    ),
+    own(
+        "disk-check-interval",
+        in_milliseconds(10, _HOUR),
+        "time between two looks at the free disk space",
+    ),
+    # More than this would not fit into one message between members, which no option
+    # changes; nor then would the log ever get past the entry.
+    own(
+        "request-bytes-max",
+        in_bytes(1024, 60 << 20),
+        "the longest request body",
+        reached="400 with code 210, http: POST too large; the connection ends",
+    ),
+    own(
+        "header-bytes-max",
+        in_bytes(1024, 1 << 26),
+        "all headers of a request together",
+        reached="431; the connection ends",
+    ),
+    own(
+        "header-count-max",
+        Whole(8, 100_000),
+        "headers of one request",
+        reached="431; the connection ends",
+    ),
+    own(
+        "request-line-bytes-max",
+        in_bytes(256, 1 << 26),
+        "the longest request line",
+        reached="431; the connection ends",
+    ),
+    own(
+        "header-timeout",
+        in_milliseconds(100, 24 * _HOUR),
+        "a request's headers must be complete this long after their first byte",
+        reached="408; the connection ends",
+    ),
+    own(
+        "body-timeout",
+        in_milliseconds(100, 24 * _HOUR),
+        "a request's body must be complete this long after its headers",
+        reached="408; the connection ends",
+    ),
+    own(
+        "connections-max",
+        Whole(1, 1_000_000),
+        "client connections at one time",
+        reached="503, too many connections; the connection ends",
+    ),
+    own(
+        "pipelined-max",
+        Whole(1, 10_000),
+        "requests of one connection answered before others have their turn",
+        reached="nothing: the rest is answered a turn later",
+    ),
+    own(
+        "watchers-max",
+        Whole(1, 10_000_000),
+        "watchers at one time",
+        reached="500 with code 300, etcdserver: too many watchers",
+    ),
+    own(
+        "event-history",
+        Whole(1, 10_000_000),
+        "events kept for waitIndex; must be the same on every member",
+        reached="a waitIndex of before: 400 with code 401, as etcd's",
+    ),
+    own(
+        "stream-backlog-max",
+        Whole(1, 1_000_000),
+        "events that a stream's reader may be behind before it is cut",
+        reached="the body ends; the client asks again with a waitIndex",
+    ),
+    own(
+        "proposals-pending-max",
+        Whole(1, 10_000_000),
+        "writes waiting for their place in the log at one time",
+        reached="500 with code 300, etcdserver: too many requests",
+    ),
+    own(
+        "outbox-bytes-max",
+        in_bytes(1 << 20, 16 * _GIBIBYTE),
+        "writes that wait for a leader to take them; beyond it they are refused",
+        reached="500 with code 300, etcdserver: too many requests",
+    ),
+    own(
+        "peer-queue-bytes-max",
+        in_bytes(1 << 20, 16 * _GIBIBYTE),
+        "messages waiting to be sent to one other member; more is dropped",
+        reached="nothing: the members send again",
+    ),
+    own(
+        "json-depth-max",
+        Whole(4, 500),
+        "levels of a JSON request body",
+        reached="400 with a message",
+    ),
+)
