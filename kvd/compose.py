@@ -10,6 +10,7 @@ from typing import Any
 import attrs
 
 from kvd.apply.applier import Applier
+from kvd.cluster.facts import ClusterFacts
 from kvd.cluster.ids import cluster_id_of, member_id_of
 from kvd.cluster.machine import ClusterMachine
 from kvd.cluster.members import MemberRecord
@@ -212,6 +213,9 @@ def compose(
         persistence=persistence,
         is_removed=lambda member_id: member_id in cluster.removed,
         has_run=lambda member_id: _has_published(cluster.member(member_id)),
+        facts=lambda: ClusterFacts(
+            identity.cluster_id, cluster.version, cluster.members()
+        ),
         settings=PeerSettings(queue_bytes_max=config.peer_queue_bytes_max),
     )
     node = Node(

@@ -39,7 +39,7 @@ def record_from_json(shown: object) -> MemberRecord:
             "peerURLs": list(peer_urls),
             "clientURLs": list(client_urls),
             "learner": bool(learner),
-        } if _is_id(member_id) and all(
+        } if is_id(member_id) and all(
             isinstance(url, str) for url in [*peer_urls, *client_urls]
         ):
             return MemberRecord(
@@ -48,7 +48,7 @@ def record_from_json(shown: object) -> MemberRecord:
     raise RequestError(_UNDECODABLE, "undecodable member")
 
 
-def _is_id(text: str) -> bool:
+def is_id(text: str) -> bool:
     """Whether it is 1 to 2^64-1, as ``%x`` prints it."""
     return (
         0 < len(text) <= 16

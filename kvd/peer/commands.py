@@ -30,6 +30,9 @@ _NUMBER = struct.Struct(">Q")
 PIECE_BYTES_MAX = 60_000
 """Of a batch, in one box; an AMP value ends at 65,535."""
 
+FACTS_BYTES_MAX = 1 << 20
+"""The longest list of members that somebody who asks for it takes."""
+
 CHUNK_BYTES = 48 << 10
 """Of a snapshot, in one box."""
 
@@ -99,6 +102,26 @@ class Hello(amp.Command):
         (b"member", Number()),
         (b"refusal", amp.String()),
         (b"reason", amp.Unicode()),
+    ]
+
+
+class Members(amp.Command):
+    """
+    Of somebody who is no member, in place of a Hello: who are they?
+
+    ``start`` is where in the document to go on; ``size`` is the whole document's, and
+    ``piece`` as much of it as fits.
+    """
+
+    arguments = [
+        (b"newest", Number()),
+        (b"oldest", Number()),
+        (b"start", Number()),
+    ]
+    response = [
+        (b"version", Number()),
+        (b"size", Number()),
+        (b"piece", amp.String()),
     ]
 
 

@@ -15,9 +15,11 @@ from zope.interface import implementer
 from kvd.errors import PeerError
 from kvd.peer.batches import Reassembly
 from kvd.peer.commands import (
+    PIECE_BYTES_MAX,
     URGENT,
     Batch,
     Hello,
+    Members,
     Number,
     Ping,
     Purpose,
@@ -76,6 +78,8 @@ class Host(Protocol):
 
     def judge(self, hello: Introduction) -> NotWelcome | None: ...
 
+    def facts(self) -> bytes: ...
+
     def welcomed(self, connection: ReceivingConnection) -> None: ...
 
     def message_received(
@@ -97,9 +101,11 @@ class ReceivingConnection(BoxConnection):
     ::
 
         stranger -- Hello accepted --> messages | snapshot | founding -- anything wrong
-                                                                            --> closed
+           |                                                                --> closed
+           +-- Members --> asked: more of the list of members, and nothing else
 
     :ivar member_id: 0 until the Hello was accepted; no byte of Raft is decoded before.
+    :ivar asked: the list of members as it was at the first question, or empty.
     """
 
     def __init__(
@@ -119,6 +125,7 @@ class ReceivingConnection(BoxConnection):
         self._hello_call: IDelayedCall | None = None
         self.member_id = 0
         self.purpose = Purpose.MESSAGES
+        self.asked = b""
 
     @property
     def address(self) -> str:
@@ -149,9 +156,12 @@ class ReceivingConnection(BoxConnection):
 
     def command_received(self, name: bytes, box: amp.AmpBox) -> None:
         if not self.member_id:
-            if name != Hello.commandName or ASK not in box:
+            if name == Members.commandName and ASK in box:
+                self._members_asked(box[ASK], box)
+            elif name != Hello.commandName or ASK not in box or self.asked:
                 raise PeerError("something else than a Hello")
-            self._hello_received(box[ASK], box)
+            else:
+                self._hello_received(box[ASK], box)
         elif name == Batch.commandName:
             self._piece_received(box.get(b"piece", b""))
         elif name == Urgent.commandName:
@@ -167,20 +177,25 @@ class ReceivingConnection(BoxConnection):
 
     # -- Hello ---------------------------------------------------------------------
 
-    def _hello_received(self, tag: bytes, box: amp.AmpBox) -> None:
+    @staticmethod
+    def _common_version(box: amp.AmpBox) -> int | NotWelcome:
+        """These two values keep their form for ever, and are read first."""
         number = Number()
         newest = number.fromString(box.get(b"newest", b""))
         oldest = number.fromString(box.get(b"oldest", b""))
         version = min(newest, PROTOCOL_VERSION)
-        if version < max(oldest, OLDEST_VERSION):
-            self._refuse(
-                tag,
-                NotWelcome(
-                    Refusal.VERSION,
-                    f"peer protocol versions {oldest} to {newest} offered,"
-                    f" {OLDEST_VERSION} to {PROTOCOL_VERSION} understood",
-                ),
-            )
+        if version >= max(oldest, OLDEST_VERSION):
+            return version
+        return NotWelcome(
+            Refusal.VERSION,
+            f"peer protocol versions {oldest} to {newest} offered,"
+            f" {OLDEST_VERSION} to {PROTOCOL_VERSION} understood",
+        )
+
+    def _hello_received(self, tag: bytes, box: amp.AmpBox) -> None:
+        version = self._common_version(box)
+        if isinstance(version, NotWelcome):
+            self._refuse(tag, version)
             return
         said = self.parsed(Hello.parseArguments, box)
         try:
@@ -228,6 +243,24 @@ class ReceivingConnection(BoxConnection):
     def _end_hello(self) -> None:
         if self._hello_call is not None and self._hello_call.active():
             self._hello_call.cancel()
+
+    # -- questions of strangers ----------------------------------------------------
+
+    def _members_asked(self, tag: bytes, box: amp.AmpBox) -> None:
+        """It stays a stranger: its time and its number are those of strangers."""
+        version = self._common_version(box)
+        if isinstance(version, NotWelcome):
+            self.answer(tag, Members, version=PROTOCOL_VERSION, size=0, piece=b"")
+            self.finish(version.reason)
+            return
+        start = self.parsed(Members.parseArguments, box)["start"]
+        if not self.asked:
+            self.asked = self._host.facts()
+        if start >= len(self.asked):
+            raise PeerError("a question behind the end of the list of members")
+        piece = self.asked[start : start + PIECE_BYTES_MAX]
+        size = len(self.asked)
+        self.answer(tag, Members, version=version, size=size, piece=piece)
 
     # -- messages ------------------------------------------------------------------
 

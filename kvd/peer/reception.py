@@ -9,6 +9,7 @@ from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 
+from kvd.cluster.facts import ClusterFacts, encode_facts
 from kvd.peer.commands import Purpose, Refusal
 from kvd.peer.inbox import SnapshotInbox, SnapshotReceiver
 from kvd.peer.peer import Peer
@@ -39,6 +40,7 @@ class Reception:
     All accepted connections.
 
     :param peers: the other members as known at the moment; the owner changes it.
+    :param facts: what anybody may know of the cluster.
     :param deliver: takes each message of a welcome member.
     """
 
@@ -54,6 +56,7 @@ class Reception:
         peers: Mapping[int, Peer],
         is_removed: Callable[[int], bool],
         has_run: Callable[[int], bool],
+        facts: Callable[[], ClusterFacts],
         deliver: Callable[[Message], None],
     ) -> None:
         self._clock = clock
@@ -63,6 +66,7 @@ class Reception:
         self._peers = peers
         self._is_removed = is_removed
         self._has_run = has_run
+        self._facts = facts
         self._deliver = deliver
         self._running = False
         self._accepted: set[ReceivingConnection] = set()
@@ -136,6 +140,10 @@ class Reception:
             )
         return None
 
+    def facts(self) -> bytes:
+        """The list of members for somebody who asks for it, encoded."""
+        return encode_facts(self._facts())
+
     def welcomed(self, connection: ReceivingConnection) -> None:
         """A member dialled us; a second connection takes the place of the first."""
         self._strangers.pop(connection, None)
@@ -170,7 +178,7 @@ class Reception:
         if not self._running or connection.purpose is Purpose.FOUNDING:
             return
         if stranger:
-            if connection.bytes_received:
+            if connection.bytes_received and not connection.asked:
                 self._refused(connection, why)
             return
         self._log.info(

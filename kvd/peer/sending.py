@@ -7,20 +7,10 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from typing import cast
 
-from twisted.internet.defer import CancelledError, Deferred, fail
-from twisted.internet.defer import TimeoutError as DeferredTimeout
-from twisted.internet.error import ConnectError
-from twisted.internet.interfaces import (
-    IProtocol,
-    IPushProducer,
-    IReactorTime,
-    IStreamClientEndpoint,
-)
-from twisted.internet.protocol import Factory
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IPushProducer, IReactorTime
 from twisted.protocols import amp
-from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from kvd.errors import PeerError
@@ -32,6 +22,7 @@ from kvd.peer.commands import (
     Refusal,
     batch_box,
 )
+from kvd.peer.dialling import Connect, dialled
 from kvd.peer.protocol import BoxConnection, Values
 from kvd.peer.settings import (
     OLDEST_VERSION,
@@ -195,7 +186,7 @@ class Dialler:
     def __init__(
         self,
         *,
-        connect: Callable[[str], IStreamClientEndpoint],
+        connect: Connect,
         clock: IReactorTime,
         settings: PeerSettings,
         identity: PeerIdentity,
@@ -214,7 +205,6 @@ class Dialler:
         Fails with :class:`PeerError` (:class:`Refused` when somebody answered that we
         do not talk to), or CancelledError when cancelled.
         """
-        cancelled = False
 
         def made() -> SendingConnection:
             return SendingConnection(
@@ -225,40 +215,11 @@ class Dialler:
                 purpose=purpose,
             )
 
-        def connected(protocol: IProtocol) -> Deferred[SendingConnection]:
-            return cast(SendingConnection, protocol).welcome
-
-        def failed(failure: Failure) -> Failure:
-            problem = failure.value
-            if cancelled:  # an endpoint has an error of its own for it
-                return Failure(CancelledError())
-            if isinstance(problem, PeerError):
-                return failure
-            if isinstance(problem, DeferredTimeout):
-                seconds = self._settings.connect_seconds
-                return Failure(PeerError(f"no answer within {seconds:g} seconds"))
-            return Failure(PeerError(_reason(failure)))
-
-        def cancel(_: object) -> None:
-            nonlocal cancelled
-            cancelled = True
-            attempt.cancel()
-
-        try:
-            endpoint = self._connect(url)
-        except ValueError as problem:
-            return fail(PeerError(f"{url}: {problem}"))
-        factory = Factory.forProtocol(made)
-        factory.noisy = False
-        attempt = endpoint.connect(factory).addCallback(connected)
-        attempt.addTimeout(self._settings.connect_seconds, self._clock)
-        attempt.addErrback(failed)
-        result: Deferred[SendingConnection] = Deferred(cancel)
-        attempt.addBoth(result.callback)
-        return result
-
-
-def _reason(failure: Failure) -> str:
-    if isinstance(failure.value, ConnectError):
-        return str(failure.getErrorMessage())
-    return f"{type(failure.value).__name__}: {failure.getErrorMessage()}"
+        return dialled(
+            self._connect,
+            url,
+            made=made,
+            outcome=lambda connection: connection.welcome,
+            clock=self._clock,
+            seconds=self._settings.connect_seconds,
+        )

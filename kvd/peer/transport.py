@@ -13,6 +13,7 @@ from twisted.internet.interfaces import (
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from kvd.cluster.facts import ClusterFacts
 from kvd.errors import PeerError, StorageError
 from kvd.node.interfaces import Persistence, TransportEvents
 from kvd.peer.commands import URGENT, Purpose
@@ -38,6 +39,7 @@ class AmpTransport:
     :param random: a number from [0, 1), for the jitter of the backoff.
     :param is_removed: whether a member of this id was removed from the cluster.
     :param has_run: whether a member of this id has taken part in the cluster.
+    :param facts: what anybody may know of the cluster.
     """
 
     _log = Logger()
@@ -53,6 +55,7 @@ class AmpTransport:
         persistence: Persistence,
         is_removed: Callable[[int], bool],
         has_run: Callable[[int], bool],
+        facts: Callable[[], ClusterFacts],
         settings: PeerSettings | None = None,
     ) -> None:
         self._clock = clock
@@ -87,6 +90,7 @@ class AmpTransport:
             peers=self._peers,
             is_removed=is_removed,
             has_run=has_run,
+            facts=facts,
             deliver=self._deliver,
         )
         self.factory = self._reception.factory

@@ -10,6 +10,7 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from kvd.cluster.facts import ClusterFacts
 from kvd.errors import StorageError
 from kvd.peer.settings import PeerSettings
 from kvd.peer.transport import AmpTransport
@@ -313,6 +314,7 @@ class Member:
         self.disk = Disk(network.clock)
         self.removed_ids = set()
         self.run_ids = set()
+        self.records = ()
         self.events = Events()
         self.transport = AmpTransport(
             connect=network.endpoint,
@@ -323,6 +325,7 @@ class Member:
             persistence=self.disk,
             is_removed=self.removed_ids.__contains__,
             has_run=self.run_ids.__contains__,
+            facts=lambda: ClusterFacts(cluster_id, "3.4.0", self.records),
             settings=settings or PeerSettings(),
         )
         self.transport.set_events(self.events)
