@@ -24,7 +24,7 @@ from kvd.http.fields import (
     NotHttpError,
     Refusal,
 )
-from kvd.http.settings import HttpSettings
+from kvd.http.settings import PortSettings
 from kvd.http.targets import (
     RequestLine,
     is_http,
@@ -39,7 +39,7 @@ _HEAD_END = re.compile(rb"\n\r?\n")
 class Routes(Protocol):
     """Who decides what becomes of a request; the site."""
 
-    settings: HttpSettings
+    settings: PortSettings
     blocks: HeaderBlocks
 
     def route(self, line: RequestLine, fields: HeaderBlock) -> tuple[str, Handler, int]:

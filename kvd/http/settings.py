@@ -5,17 +5,13 @@ from __future__ import annotations
 from typing import Protocol
 
 
-class HttpSettings(Protocol):
-    """The part of :class:`kvd.config.Config` that this room reads; same names."""
+class PortSettings(Protocol):
+    """What every port that speaks HTTP reads of :class:`kvd.config.Config`."""
 
-    @property
-    def name(self) -> str: ...
     @property
     def cors(self) -> tuple[str, ...]: ...
     @property
     def host_whitelist(self) -> tuple[str, ...]: ...
-    @property
-    def request_bytes_max(self) -> int: ...
     @property
     def header_bytes_max(self) -> int: ...
     @property
@@ -30,6 +26,15 @@ class HttpSettings(Protocol):
     def connections_max(self) -> int: ...
     @property
     def pipelined_max(self) -> int: ...
+
+
+class HttpSettings(PortSettings, Protocol):
+    """What the client port of a member reads; same names."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def request_bytes_max(self) -> int: ...
     @property
     def watchers_max(self) -> int: ...
     @property

@@ -1,43 +1,31 @@
-"""The client port's factory: who answers which request, and what is common to all."""
+"""The client port of a member: who answers which request."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
-from twisted.internet.protocol import Factory
+from twisted.internet.interfaces import IReactorTime
 
-from kvd.http import answers
-from kvd.http.channel import Connection
 from kvd.http.control import Control
-from kvd.http.exchange import Handler, Request, Response
-from kvd.http.fields import HeaderBlock, HeaderBlocks
-from kvd.http.framing import Framing
+from kvd.http.exchange import Handler
+from kvd.http.fields import HeaderBlock
 from kvd.http.keys import PREFIX, Keys
+from kvd.http.port import HttpPort, empty
 from kvd.http.settings import HttpSettings
 from kvd.http.store import ClusterView, KeysStore, ServerStats
-from kvd.http.targets import CONNECT, RequestLine, redirect
+from kvd.http.targets import RequestLine
 from kvd.http.watches import Watches
 from kvd.node.interfaces import Member
 
-_SWEEP_SECONDS = 1.0
-_LINGER_SECONDS = 2.0
 _CONTROL_BODY_MAX = 1 << 20
-_LATER_SECONDS = 0.0
 
 
-class ClientSite(Factory):
+class ClientSite(HttpPort):
     """
-    Speaks HTTP/1.0 and 1.1 on every connection of the client port.
-
-    Connections are accepted at once but answered only after
-    :meth:`open_for_business`.
+    The client port of a member.
 
     :param wall_time_ns: for dates and what is left of a ttl.
     """
-
-    noisy = False
 
     def __init__(
         self,
@@ -50,20 +38,8 @@ class ClientSite(Factory):
         clock: IReactorTime,
         wall_time_ns: Callable[[], int],
     ) -> None:
-        self.settings = config
-        self.blocks = HeaderBlocks(count_max=config.header_count_max)
-        self.framing = Framing(cors=config.cors, wall_time_ns=wall_time_ns)
-        self.is_open = False
-        self.is_draining = False
-        self.connections: set[Connection] = set()
-        # When a request that is arriving, or a goodbye, has taken too long.
-        self.deadlines: dict[Connection, float] = {}
-        self._clock = clock
-        self._sweep_call: IDelayedCall | None = None
-        self._drained: Deferred[None] | None = None
-        self._drain_call: IDelayedCall | None = None
-        self._any_host = "*" in config.host_whitelist or not config.host_whitelist
-        self._hosts = frozenset(host.encode("utf-8") for host in config.host_whitelist)
+        super().__init__(config=config, clock=clock, wall_time_ns=wall_time_ns)
+        self._request_bytes_max = config.request_bytes_max
         watches = Watches(
             store=keys,
             cluster_id=f"{member.cluster_id:x}",
@@ -84,104 +60,6 @@ class ClientSite(Factory):
             wall_time_ns=wall_time_ns,
         )
 
-    # -- life ---------------------------------------------------------------------------
-
-    def buildProtocol(self, addr: IAddress | None) -> Connection | None:  # noqa: ARG002 -- Twisted's
-        """None, which closes the connection, once the site is draining."""
-        return None if self.is_draining else Connection(self)
-
-    def open_for_business(self) -> None:
-        """This member has a leader and has published itself: answer everybody."""
-        self.is_open = True
-        for connection in list(self.connections):
-            connection.go_on()
-
-    def drain(self, seconds: float) -> Deferred[None]:
-        """
-        Fires when every connection is closed.
-
-        Requests under way are answered, watches end, idle connections close; what is
-        still there after so many seconds is cut off.
-        """
-        self.is_draining = True
-        drained: Deferred[None] = Deferred()
-        self._drained = drained
-        self._drain_call = self._clock.callLater(seconds, self._cut_off)
-        for connection in list(self.connections):
-            connection.drain()
-        self._check_drained()
-        return drained
-
-    def _cut_off(self) -> None:
-        self._drain_call = None
-        for connection in list(self.connections):
-            connection.abort()
-        self._check_drained()
-
-    def _check_drained(self) -> None:
-        if self._drained is None or self.connections:
-            return
-        if self._drain_call is not None:
-            self._drain_call.cancel()
-            self._drain_call = None
-        if self._sweep_call is not None:
-            self._sweep_call.cancel()
-            self._sweep_call = None
-        drained, self._drained = self._drained, None
-        drained.callback(None)
-
-    # -- what connections tell ------------------------------------------------------------
-
-    def admit(self, connection: Connection) -> bool:
-        """Whether there is room for it."""
-        if len(self.connections) >= self.settings.connections_max:
-            return False
-        self.connections.add(connection)
-        return True
-
-    def gone(self, connection: Connection) -> None:
-        """It is closed."""
-        self.connections.discard(connection)
-        self.arrived(connection)
-        self._check_drained()
-
-    def expect(self, connection: Connection, *, body: bool) -> None:
-        """The rest of a head or body must arrive in time; the first call counts."""
-        if connection not in self.deadlines:
-            settings = self.settings
-            timeout = settings.body_timeout if body else settings.header_timeout
-            self._set_deadline(connection, timeout / 1000)
-
-    def arrived(self, connection: Connection) -> None:
-        """Nothing is expected of it at the moment."""
-        self.deadlines.pop(connection, None)
-
-    def lingering(self, connection: Connection) -> None:
-        """It has been told that we close, and may finish talking."""
-        self._set_deadline(connection, _LINGER_SECONDS)
-
-    def go_on_later(self, connection: Connection) -> None:
-        """It has more requests, but others have their turn first."""
-        self._clock.callLater(_LATER_SECONDS, connection.go_on)
-
-    def _set_deadline(self, connection: Connection, seconds: float) -> None:
-        self.deadlines[connection] = self._clock.seconds() + seconds
-        if self._sweep_call is None:
-            self._sweep_call = self._clock.callLater(_SWEEP_SECONDS, self._sweep)
-
-    def _sweep(self) -> None:
-        self._sweep_call = None
-        now = self._clock.seconds()
-        late = [each for each, deadline in self.deadlines.items() if deadline <= now]
-        for connection in late:
-            del self.deadlines[connection]
-        for connection in late:
-            connection.too_late()
-        if self.deadlines and self._sweep_call is None:
-            self._sweep_call = self._clock.callLater(_SWEEP_SECONDS, self._sweep)
-
-    # -- routing --------------------------------------------------------------------------
-
     def route(self, line: RequestLine, fields: HeaderBlock) -> tuple[str, Handler, int]:
         """
         Clean path, who answers, and how many bytes of a body they take (0: none).
@@ -189,46 +67,17 @@ class ClientSite(Factory):
         In etcd's order: Host, OPTIONS, ``*``, clean path, routes.
         """
         path = line.path
-        if not self._any_host:
-            host = fields.host if line.host is None else line.host
-            if _host_name(host or b"") not in self._hosts:
-                return path, _misdirected, 0
-        if line.method == "OPTIONS":
-            return path, _empty_star if path == "*" else _empty, 0
-        if not line.clean and line.method != CONNECT:
-            if path == "*":
-                return path, _bad_star, 0
-            elsewhere = redirect(path.encode("utf-8", "surrogateescape"), line.query)
-            if elsewhere is not None:
-                moved = answers.moved(line.method, elsewhere)
-                return path, lambda _request: moved, 0
+        refused = self.of_another_host(line, fields)
+        if refused is not None:
+            return path, refused, 0
+        if line.method == "OPTIONS" and path != "*":
+            return path, empty, 0
+        elsewhere = self.of_no_clean_path(line)
+        if elsewhere is not None:
+            return path, elsewhere, 0
         if path.startswith(PREFIX) and path[len(PREFIX) : len(PREFIX) + 1] in {"", "/"}:
             wants_form = fields.form and line.method in {"PUT", "POST"}
-            limit = self.settings.request_bytes_max if wants_form else 0
+            limit = self._request_bytes_max if wants_form else 0
             return path, self._keys.answer, limit
         takes_body = self._control.takes_body(line.method, path)
         return path, self._control.answer, _CONTROL_BODY_MAX if takes_body else 0
-
-
-def _host_name(host: bytes) -> bytes:
-    """Without a port, as Go's SplitHostPort; as it is when it has none."""
-    if host.startswith(b"["):
-        name, bracket, port = host[1:].partition(b"]")
-        return name if bracket and port.startswith(b":") else host
-    return host.partition(b":")[0] if host.count(b":") == 1 else host
-
-
-def _empty(_request: Request) -> Response:
-    return answers.EMPTY
-
-
-def _empty_star(_request: Request) -> Response:
-    return answers.EMPTY_STAR
-
-
-def _bad_star(_request: Request) -> Response:
-    return answers.BAD_STAR
-
-
-def _misdirected(request: Request) -> Response:
-    return answers.misdirected(request.block.host or b"")
