@@ -27,6 +27,7 @@ setup(
     install_requires=[
         "attrs>=23.2",
         "klein>=24.8",
+        "prometheus-client>=0.21",
         "pyopenssl>=24.1",
         "pyyaml>=6.0.1",
         "service-identity>=24.1",

@@ -135,6 +135,11 @@ class Driver:
         return settled(gatherResults([settled(each) for each in pending]))
 
     @property
+    def is_restoring(self) -> bool:
+        """Whether a leader's snapshot is being taken over."""
+        return self._restoring is not None
+
+    @property
     def saving_seconds(self) -> float:
         """For how long the disk has been at work on a save; 0 if there is none."""
         if self._saving is None:

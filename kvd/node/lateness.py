@@ -13,6 +13,7 @@ class Lateness:
 
     :param election_seconds: the shortest election timeout.
     :ivar leader_since: the clock's seconds when the last leader was first seen.
+    :ivar leaders_seen: how often somebody was; the same one may be, again.
     """
 
     def __init__(self, *, member_id: int, election_seconds: float) -> None:
@@ -20,6 +21,12 @@ class Lateness:
         self._election_seconds = election_seconds
         self._connected_since: dict[int, float] = {}
         self.leader_since = 0.0
+        self.leaders_seen = 0
+
+    def leader_seen(self, *, now: float) -> None:
+        """Somebody leads, who did not a moment ago."""
+        self.leader_since = now
+        self.leaders_seen += 1
 
     def observe(self, connected: Collection[int], *, now: float) -> None:
         """Once a tick: who is connected at the moment."""

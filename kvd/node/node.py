@@ -15,6 +15,7 @@ from kvd.apply.applier import Applier
 from kvd.cluster.machine import ClusterMachine
 from kvd.errors import Unavailable, UnavailableReason
 from kvd.node.driver import Driver, Told
+from kvd.node.figures import Figures
 from kvd.node.forwarded import Forwarded
 from kvd.node.handover import Handover, successor_of
 from kvd.node.interfaces import Applied, MemberStatus, Persistence, Transport
@@ -29,13 +30,7 @@ from kvd.node.snapshots import Snapshots
 from kvd.node.stats import CountedTransport, RaftTraffic
 from kvd.node.upkeep import Upkeep
 from kvd.raft.core import Raft
-from kvd.raft.messages import (
-    ConfigChange,
-    Message,
-    Propose,
-    Role,
-    SnapshotMeta,
-)
+from kvd.raft.messages import ConfigChange, Message, Propose, Role, SnapshotMeta
 
 
 class Node:
@@ -102,6 +97,7 @@ class Node:
         self._reads = Reads(raft.read_index, max_pending=settings.proposals_pending_max)
         self._snapshots = Snapshots(
             persistence=persistence,
+            clock=clock,
             every=settings.snapshot_count,
             newest=snapshot,
             has_room=self._has_room,
@@ -147,6 +143,8 @@ class Node:
             make_way=self._make_way,
             failed=self._failed,
         )
+        own = self._driver, self._proposals, self._reads, self._snapshots
+        self.figures = Figures(*own, self._upkeep, self._lateness)
 
     # -- life -----------------------------------------------------------------------
 
@@ -307,7 +305,7 @@ class Node:
 
     def _leader_changed(self, leader: int) -> None:
         if leader:
-            self._lateness.leader_since = self._clock.seconds()
+            self._lateness.leader_seen(now=self._clock.seconds())
             self._log.info(
                 "leader is {leader:x} in term {term}",
                 leader=leader,

@@ -32,6 +32,7 @@ class Proposals:
     :param max_pending: waiters at one time; beyond it requests are refused at once.
     :param max_bytes: in the outbox, where requests gather while nobody leads; one of
         any size is taken while it is empty.
+    :ivar expired: how many were given up on.
     :param sequence_start: differs between two starts of a member, so that an entry of
         an earlier life never answers a request of this one.
     """
@@ -46,9 +47,15 @@ class Proposals:
         self._max_bytes = max_bytes
         self._outbox: dict[int, bytes] = {}
         self._outbox_bytes = 0
+        self.expired = 0
 
     def __len__(self) -> int:
         return len(self._waiters)
+
+    @property
+    def outbox(self) -> tuple[int, int]:
+        """Requests that the core has not taken, and their bytes."""
+        return len(self._outbox), self._outbox_bytes
 
     @property
     def has_outgoing(self) -> bool:
@@ -158,6 +165,7 @@ class Proposals:
             found = self._waiters.pop(sequence, None)
             kept = self._take_out(sequence)
             if found is not None:
+                self.expired += 1
                 found.answer.errback(
                     Unavailable(reason(found.began), may_take_effect=kept is None)
                 )

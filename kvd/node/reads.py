@@ -31,6 +31,7 @@ class Reads:
     old round never answers for a newer read.
 
     :param ask: the core's ``read_index``; False when it knows no leader.
+    :ivar expired: how many were given up on.
     """
 
     def __init__(self, ask: Callable[[int], bool], *, max_pending: int) -> None:
@@ -38,6 +39,7 @@ class Reads:
         self._max_pending = max_pending
         self._context = 0
         self._count = 0
+        self.expired = 0
         self._gathering: list[_Waiter] = []
         self._rounds: dict[int, _Round] = {}
         self._confirmed: list[tuple[int, list[_Waiter]]] = []
@@ -131,6 +133,7 @@ class Reads:
         self._count -= len(late)
         for waiter in late:
             if not waiter.answer.called:
+                self.expired += 1
                 waiter.answer.errback(
                     Unavailable(reason(waiter.began), may_take_effect=False)
                 )

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from kvd.histogram import Histogram, doubling
 from kvd.node.interfaces import Persistence, SnapshotWriter
 from kvd.node.settled import settled
 from kvd.raft.messages import SnapshotMeta
+
+SAVE_SECONDS = doubling(0.001, 14)  # etcd's bounds
 
 
 class Snapshots:
@@ -25,6 +29,8 @@ class Snapshots:
     :param has_room: whether so many bytes more may be written; without room a snapshot
         waits, and one that is being written is given up.
     :param made: told of each durable one, and of the one before it.
+    :ivar save_seconds: from capture to durable, of those that were completed.
+    :ivar newest_since: when the newest came, None if it is of an earlier life.
     """
 
     _log = Logger()
@@ -33,6 +39,7 @@ class Snapshots:
         self,
         *,
         persistence: Persistence,
+        clock: IReactorTime,
         every: int,
         newest: SnapshotMeta | None,
         has_room: Callable[[int], bool],
@@ -40,6 +47,7 @@ class Snapshots:
         failed: Callable[[Failure], None],
     ) -> None:
         self._persistence = persistence
+        self._clock = clock
         self._every = every
         self._has_room = has_room
         self._made = made
@@ -49,6 +57,8 @@ class Snapshots:
         self._postponed = False
         self.newest = newest
         self.newest_bytes = 0
+        self.newest_since: float | None = None
+        self.save_seconds = Histogram(SAVE_SECONDS)
 
     def due(self, applied_index: int) -> bool:
         """Whether enough was applied since the newest, and none is being written."""
@@ -79,6 +89,7 @@ class Snapshots:
         """A leader's snapshot took the place of ours; one being written is stale."""
         self._aborted = True
         self.newest = meta
+        self.newest_since = self._clock.seconds()
 
     def is_stale(self) -> bool:
         """The one being written is not wanted any more."""
@@ -91,6 +102,7 @@ class Snapshots:
 
     async def _write(self, meta: SnapshotMeta, chunks: Iterator[bytes]) -> None:
         self._log.info("snapshot at index {index} begins", index=meta.index)
+        began = self._clock.seconds()
         writer: SnapshotWriter = self._persistence.create_snapshot(meta)
         size = 0
         try:
@@ -115,6 +127,8 @@ class Snapshots:
             return
         before, self.newest = self.newest, meta
         self.newest_bytes = size
+        self.newest_since = now = self._clock.seconds()
+        self.save_seconds.observe(now - began)
         self._log.info(
             "snapshot at index {index} is durable, {size} bytes",
             index=meta.index,

@@ -119,6 +119,11 @@ class Upkeep:
     def _check_disk(self) -> Deferred[None]:
         return self._persistence.free_bytes().addCallback(self._seen_free)
 
+    @property
+    def free_bytes(self) -> int | None:
+        """As last seen; None before the first look."""
+        return self._free_bytes
+
     def has_room(self, size: int) -> bool:
         """Whether the floor would hold after so many bytes more, as far as is known."""
         free = self._free_bytes

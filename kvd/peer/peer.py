@@ -16,6 +16,7 @@ from twisted.python.failure import Failure
 from kvd.errors import PeerError
 from kvd.peer.batches import frame
 from kvd.peer.commands import PIECE_BYTES_MAX, Purpose, Refusal, Urgent
+from kvd.peer.counts import PeerCounts
 from kvd.peer.sending import Dialler, Refused, SendingConnection
 from kvd.peer.settings import PeerSettings
 
@@ -78,6 +79,7 @@ class Peer:
         self._rest = _NOTHING
         self._queued_bytes = 0
         self._overtaking = 0
+        self.counts = PeerCounts()
 
     # -- what the transport asks ---------------------------------------------------
 
@@ -85,6 +87,11 @@ class Peer:
     def connected(self) -> bool:
         """Whether both Hellos were accepted and nothing went wrong since."""
         return self._connection is not None
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Of messages that the transport has not taken yet."""
+        return self._queued_bytes + len(self._rest)
 
     def start(self) -> None:
         """Dial, now and whenever the connection is lost."""
@@ -122,6 +129,7 @@ class Peer:
         if self._overtaking >= OVERTAKING_MAX:
             return False
         self._overtaking += 1
+        self.counts.sent_bytes += len(message)
         connection.tell(Urgent, message=message)
         return True
 
@@ -137,6 +145,7 @@ class Peer:
                 self._rest = self._next_messages()
             piece = self._rest[:PIECE_BYTES_MAX]
             self._rest = self._rest[PIECE_BYTES_MAX:]
+            self.counts.sent_bytes += len(piece)
             connection.send_piece(piece)
 
     def _room(self) -> None:
@@ -215,6 +224,7 @@ class Peer:
         self._connected_since = self._clock.seconds()
         self._connection = connection
         connection.on_room = self._room
+        connection.on_round_trip = self.counts.round_trip_seconds.observe
         connection.on_gone = self._lost
         self._log.info(
             "connected to member {member_id:x} at {url}",
@@ -273,6 +283,7 @@ class Peer:
         if not self._running:
             return
         self._said = why
+        self.counts.disconnections += 1
         self._log.warn(
             "lost member {member_id:x} at {url}: {why}",
             member_id=self.member_id,

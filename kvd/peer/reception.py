@@ -73,6 +73,7 @@ class Reception:
         self._strangers: dict[ReceivingConnection, None] = {}
         self._incoming: dict[int, ReceivingConnection] = {}
         self._refusals_said: dict[str, float] = {}
+        self._received_bytes: dict[int, int] = {}  # on connections that have ended
         self.factory = PeerFactory(self._accept)
 
     def start(self) -> None:
@@ -84,8 +85,17 @@ class Reception:
         self._running = False
         return [each.finish("we are stopping") for each in tuple(self._accepted)]
 
+    def received_bytes(self, member_id: int) -> int:
+        """All that came from this member since the start."""
+        return self._received_bytes.get(member_id, 0) + sum(
+            connection.bytes_received
+            for connection in self._accepted
+            if connection.member_id == member_id
+        )
+
     def forget(self, member_id: int) -> None:
         """End what came from this member, which is none any more."""
+        self._received_bytes.pop(member_id, None)
         for connection in tuple(self._accepted):
             if connection.member_id == member_id:
                 connection.finish("it is no member any more")
@@ -170,6 +180,11 @@ class Reception:
     def receiving_ended(self, connection: ReceivingConnection, why: str) -> None:
         """An accepted connection is gone."""
         self._accepted.discard(connection)
+        if connection.member_id in self._peers:
+            came = self._received_bytes.get(connection.member_id, 0)
+            self._received_bytes[connection.member_id] = (
+                came + connection.bytes_received
+            )
         stranger = connection in self._strangers
         self._strangers.pop(connection, None)
         self._inbox.ended(connection, why)

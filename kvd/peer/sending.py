@@ -81,6 +81,7 @@ class SendingConnection(BoxConnection):
         self.full = False
         self.on_room: Callable[[], None] | None = None
         self.on_gone: Callable[[str], None] | None = None
+        self.on_round_trip: Callable[[float], None] | None = None
 
     def connectionMade(self) -> None:
         self.transport.setTcpNoDelay(True)
@@ -136,9 +137,12 @@ class SendingConnection(BoxConnection):
         if self.full or self._ping_outstanding:
             return
         self._ping_outstanding = True
+        asked = self._clock.seconds()
 
         def answered(_: Values) -> None:
             self._ping_outstanding = False
+            if self.on_round_trip is not None:
+                self.on_round_trip(self._clock.seconds() - asked)
 
         self.request(Ping).addCallbacks(answered, lambda _: None)
 

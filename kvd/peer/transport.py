@@ -17,6 +17,7 @@ from kvd.cluster.facts import ClusterFacts
 from kvd.errors import PeerError, StorageError
 from kvd.node.interfaces import Persistence, TransportEvents
 from kvd.peer.commands import URGENT, Purpose
+from kvd.peer.counts import PeerFigures
 from kvd.peer.inbox import SnapshotInbox
 from kvd.peer.peer import Peer
 from kvd.peer.reception import Reception
@@ -139,6 +140,7 @@ class AmpTransport:
             ):
                 self._unflushed.add(peer)
             else:
+                peer.counts.dropped += 1
                 self._troubled.add(message.to)
         self._later()
 
@@ -169,6 +171,19 @@ class AmpTransport:
     def connected(self) -> frozenset[int]:
         """Ids of the members with a working connection at the moment."""
         return frozenset(each for each, peer in self._peers.items() if peer.connected)
+
+    def peers(self) -> list[PeerFigures]:
+        """What is counted of each of the others, for those who watch over us."""
+        return [
+            PeerFigures(
+                member_id=member_id,
+                connected=peer.connected,
+                waiting_bytes=peer.waiting_bytes,
+                received_bytes=self._reception.received_bytes(member_id),
+                counts=peer.counts,
+            )
+            for member_id, peer in sorted(self._peers.items())
+        ]
 
     def _forget(self, member_id: int) -> None:
         """No member any more: what waits for it leaves, what it sends is refused."""
@@ -228,6 +243,9 @@ class AmpTransport:
     def _run_sender(self, member_id: int, sender: SnapshotSender) -> None:
         def ended(result: Failure | None) -> None:
             del self._senders[member_id]
+            peer = self._peers.get(member_id)
+            if peer is not None:
+                peer.counts.sent_bytes += sender.sent_bytes
             ok = not isinstance(result, Failure)
             if isinstance(result, Failure):
                 self._log.warn(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -14,6 +15,7 @@ from twisted.python.failure import Failure
 from kvd.errors import InvariantViolated, KvdError, StorageError, invariant
 from kvd.node.interfaces import SnapshotReader
 from kvd.raft.messages import Entry, HardState, SnapshotMeta
+from kvd.storage.busyness import Busyness
 from kvd.storage.data_dir import DataDir, Identity, StorageSettings, refused
 from kvd.storage.disk import Disk
 from kvd.storage.records import BadBytes, Mark, Save
@@ -48,8 +50,10 @@ class Storage:
         data: DataDir,
         snapshots: SnapshotFolder,
         wal: Wal | None,
+        seconds: Callable[[], float] = time.monotonic,
     ) -> None:
         self._disk = disk
+        self.busyness = Busyness(seconds)
         self._worker = worker
         self._settings = settings
         self._data = data
@@ -93,11 +97,20 @@ class Storage:
         """Let go of the data folder and stop the worker; never fails."""
         return Deferred.fromCoroutine(self._close())
 
+    @property
+    def log(self) -> Wal | None:
+        """What is counted of the log is there; None while there is none."""
+        return self._wal
+
     # -- for the writers and readers of snapshots ----------------------------------
 
     def run(self, job: Callable[..., T], *args: object) -> Deferred[T]:
         """The job's result; any failure is the storage's last."""
-        return self._worker.call(partial(self._guarded, job, args))
+        return self._call(partial(self._guarded, job, args))
+
+    def _call(self, job: Callable[[], T]) -> Deferred[T]:
+        self.busyness.given += 1
+        return self._worker.call(partial(self.busyness.during, job))
 
     def draft(self, meta: SnapshotMeta, *, own: bool) -> Draft:
         """On the worker."""
@@ -125,7 +138,7 @@ class Storage:
 
     def run_always(self, job: Callable[[], None]) -> Deferred[None]:
         """After a failure, too; fires with None whatever happens."""
-        done = self._worker.call(job)
+        done = self._call(job)
         done.addErrback(_disregard)
         return done
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+
 from kvd.errors import InvariantViolated, StorageError
+from kvd.histogram import Histogram, doubling
 from kvd.raft.messages import HardState
 from kvd.storage.data_dir import TEMPORARY, Identity
 from kvd.storage.disk import AppendFile, Disk
@@ -20,10 +24,15 @@ from kvd.storage.records import (
 from kvd.storage.replay import Replay
 from kvd.storage.segments import Segment, segment_name
 
+FSYNC_SECONDS = doubling(0.001, 14)  # etcd's bounds
+
 
 class Wal:
     """
     Append-only segments; blocking, for the worker.
+
+    :ivar fsync_seconds: how long each sync of a record took.
+    :ivar written_bytes: of records, since it was opened.
 
     ::
 
@@ -43,8 +52,12 @@ class Wal:
         *,
         segment_bytes: int,
         keep: int,
+        seconds: Callable[[], float] = time.monotonic,
     ) -> None:
         self._disk = disk
+        self._seconds = seconds
+        self.fsync_seconds = Histogram(FSYNC_SECONDS)
+        self.written_bytes = 0
         self._folder = folder
         self.identity = identity
         # A segment holds one record at least.
@@ -147,6 +160,7 @@ class Wal:
         file = self._open_file()
         try:
             file.append(data)
+            began = self._seconds()
             file.sync()
         except OSError as error:
             raise StorageError(
@@ -154,6 +168,8 @@ class Wal:
                 path=self._segments[-1].path,
                 offset=self._size,
             ) from error
+        self.fsync_seconds.observe(self._seconds() - began)
+        self.written_bytes += len(data)
         self._chain = chain
         self._size += len(data)
 

@@ -23,6 +23,9 @@ class EventHistory:
     def __init__(self, events_max: int) -> None:
         self._events: deque[Event | None] = deque(maxlen=events_max)
 
+    def __len__(self) -> int:
+        return len(self._events)
+
     def append(self, event: Event | None) -> None:
         """The caller has just made the etcd index one more."""
         self._events.append(event)

@@ -57,6 +57,11 @@ class V2:
     def stats(self) -> StoreStats:
         return self._store.stats
 
+    @property
+    def history_first_index(self) -> int:
+        """The oldest index that a watch may still ask for."""
+        return self._store.index + 1 - len(self._store.history)
+
     # -- the log --
 
     def apply(self, *, index: int, time_ns: int, body: bytes) -> object:
@@ -140,6 +145,7 @@ class V2:
         :raises RequestError: 401, ``since`` is older than the history.
         """
         store = self._store
+        store.stats.watch_requests += 1
         index = store.index
         since = since or index + 1
         event = store.history.search(path, recursive=recursive, since=since, last=index)

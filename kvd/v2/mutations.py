@@ -74,6 +74,7 @@ def _create(store: Store, command: Command, time_ns: int) -> Answer:
     except RequestError as refusal:
         stats.sets_fail += 1
         stats.creates_fail += 1
+        stats.creates_through_file += 1
         return refusal
     if parent.get(name) is not None:
         stats.creates_fail += 1

@@ -20,12 +20,27 @@ REPLICATED = (
     "compare_and_deletes_fail",
     "expirations",
 )
+SHOWN = (*LOCAL, *REPLICATED, "watchers")
 
 
 class StoreStats:
-    """Plain counters; ``watchers`` is how many are registered now."""
+    """
+    Plain counters; ``watchers`` is how many are registered now.
 
-    __slots__ = (*LOCAL, *REPLICATED, "watchers")
+    :ivar recursive_gets: of all gets, failed ones too.
+    :ivar watch_requests: also those that the history answers, or that are too old.
+    :ivar creates_through_file: they are counted as failed sets, too.
+    :ivar brought: what snapshots have added to each replicated counter; the rest was
+        counted by this very process.
+    """
+
+    __slots__ = (
+        *SHOWN,
+        "brought",
+        "creates_through_file",
+        "recursive_gets",
+        "watch_requests",
+    )
 
     gets_success: int
     gets_fail: int
@@ -45,8 +60,12 @@ class StoreStats:
     watchers: int
 
     def __init__(self) -> None:
-        for name in self.__slots__:
+        for name in SHOWN:
             setattr(self, name, 0)
+        self.recursive_gets = 0
+        self.watch_requests = 0
+        self.creates_through_file = 0
+        self.brought = dict.fromkeys(REPLICATED, 0)
 
     def count_get(self, *, ok: bool) -> None:
         """A get, also an internal one such as that of etcd's auth switch."""
@@ -57,7 +76,7 @@ class StoreStats:
 
     def values(self) -> tuple[int, ...]:
         """All counters in etcd's order, ``watchers`` last."""
-        return tuple(getattr(self, name) for name in self.__slots__)
+        return tuple(getattr(self, name) for name in SHOWN)
 
     def replicated(self) -> tuple[int, ...]:
         """The counters that are equal on every member."""
@@ -65,4 +84,10 @@ class StoreStats:
 
     def replace_replicated(self, counters: tuple[int, ...]) -> None:
         for name, count in zip(REPLICATED, counters, strict=True):
+            self.brought[name] += count - getattr(self, name)
             setattr(self, name, count)
+
+    def counted_here(self, name: str) -> int:
+        """How much of a replicated counter this process has counted itself."""
+        count: int = getattr(self, name)
+        return count - self.brought[name]

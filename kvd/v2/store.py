@@ -42,6 +42,8 @@ class Store:
 
     def get(self, path: str, *, recursive: bool, ordered: bool) -> Event:
         """:raises RequestError: 100 or 104."""
+        if recursive:
+            self.stats.recursive_gets += 1
         try:
             node = self.find(path)
         except RequestError:

@@ -1,6 +1,7 @@
 """Whole members on a Clock: what the door promises, and what happens when it cannot."""
 
 import pytest
+from twisted.internet.defer import Deferred
 
 from kvd.cluster.machine import encode_record
 from kvd.cluster.members import MemberRecord
@@ -25,7 +26,7 @@ from kvd.raft.messages import (
     ReadIndexResponse,
 )
 from kvd.v2.commands import Command, Op, encode_command
-from tests.node.fakes import One, World
+from tests.node.fakes import SYNC_SECONDS, One, World
 
 
 def put(one: One, path: str, value: str):
@@ -458,6 +459,66 @@ def test_a_follower_far_behind_gets_a_snapshot():
     world.run(2.0)
     assert follower.v2.digest() == world.leader.v2.digest()
     assert follower.node.status().raft.configuration.voters == {1, 2, 3}
+
+
+def test_what_can_be_read_of_a_running_node():
+    world = World(3, snapshot_count=20, catchup_entries=5)
+    before = world[1].start().node.figures
+    assert before.free_bytes is None
+    assert before.snapshot is None
+    world = World(3, snapshot_count=20, catchup_entries=5).start()
+    leader, follower = world.leader, world.followers[0]
+    figures = leader.node.figures
+    assert figures.leaders_seen == 1
+    assert figures.free_bytes == leader.disk.free
+    world.run(1.0)
+    waiting = put(leader, "/k", "v")
+    leader.node.read_index()
+    assert figures.proposals_pending == 1
+    assert figures.outbox[0] == 1
+    assert figures.outbox[1] > len("/kv")
+    assert figures.reads_pending == 1
+    assert figures.saving_seconds == 0
+    world.run(SYNC_SECONDS / 2)
+    assert figures.outbox == (0, 0)
+    assert 0 < figures.saving_seconds < SYNC_SECONDS
+    world.result(waiting)
+    assert figures.reads_pending == figures.proposals_pending == 0
+    follower.stop()
+    for n in range(100):
+        world.result(put(leader, f"/k{n}", "v"))
+    world.run(1.0)
+    made = figures.snapshot
+    assert made.index == leader.disk.snapshot[0].index
+    assert made.size == len(leader.disk.snapshot[1])
+    assert made.since < world.clock.seconds()
+    assert sum(figures.snapshot_save_seconds.counts) > 1
+    follower.start()
+    taken = follower.node.figures
+    open_snapshot, slow = follower.disk.open_snapshot, Deferred()
+    follower.disk.open_snapshot = lambda: slow
+    world.run_until(lambda: taken.is_restoring)
+    open_snapshot().chainDeferred(slow)
+    world.run_until(lambda: not taken.is_restoring)
+    assert taken.snapshot.index == made.index
+    assert taken.snapshot.since is not None
+    assert sum(taken.snapshot_save_seconds.counts) == 0
+    leader.stop()
+    leader.start()
+    world.run(0.05)
+    assert leader.node.figures.snapshot.since is None
+
+
+def test_requests_that_were_given_up_on_are_counted():
+    world = World(3).start()
+    leader = world.leader
+    for follower in world.followers:
+        follower.stop()
+    put(leader, "/k", "v").addErrback(lambda _: None)
+    leader.node.read_index().addErrback(lambda _: None)
+    world.run(10.0)
+    assert leader.node.figures.proposals_expired == 1
+    assert leader.node.figures.reads_expired == 1
 
 
 def value_or_none(one: One, path: str) -> str | None:

@@ -48,6 +48,7 @@ def test_a_snapshot_arrives_whole_and_is_durable_before_it_is_delivered():
     assert one.events.snapshots == [(2, True)]
     assert one.disk.readers[0].closed
     assert two.messages == [ASKED]
+    assert one.transport.peers()[0].counts.sent_bytes == len(CONTENT)
 
 
 @pytest.mark.parametrize("size", [0, 1, CHUNK_BYTES, CHUNK_BYTES + 1, 5 << 20])

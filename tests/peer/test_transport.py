@@ -38,6 +38,44 @@ def test_members_connect_and_exchange_messages_both_ways():
     assert one.messages == [heartbeat(2, to=1, sender=2)]
 
 
+def test_what_goes_to_and_comes_from_each_member_is_counted():
+    world = World(3).start()
+    one, two, three = world.members
+    one.transport.send([append(b"x" * 1000), append(b"", to=3)])
+    world.run(1.0)  # and a ping each way
+    told = one.transport.peers()
+    assert [each.member_id for each in told] == [2, 3]
+    assert all(each.connected for each in told)
+    assert 1000 < told[0].counts.sent_bytes < 1200
+    assert 0 < told[1].counts.sent_bytes < 200
+    assert sum(told[0].counts.round_trip_seconds.counts) > 0
+    (heard, _) = two.transport.peers()
+    assert heard.received_bytes > 1000
+    (client, server) = world.streams(one, two)[0]
+    server.reading = False
+    one.transport.send([append(bytes(1 << 20))])
+    one.transport.send([heartbeat(1, to=9)])  # nobody: no drop of ours
+    world.run(0.01)
+    waits = one.transport.peers()[0].waiting_bytes
+    assert (1 << 20) - 4 * BUFFER_BYTES < waits < 1 << 20
+    urgent = one.transport.peers()[0].counts.sent_bytes
+    one.transport.send([heartbeat(2)])
+    assert one.transport.peers()[0].counts.sent_bytes > urgent
+    client.protocol.drop("a cut")
+    world.run(0.001)
+    one.transport.send([heartbeat(3)])
+    counts = one.transport.peers()[0].counts
+    assert (counts.disconnections, counts.dropped) == (1, 1)
+    # What came on a connection that has ended is not forgotten, until its member is.
+    before = two.transport.peers()[0].received_bytes
+    world.run(2)
+    assert two.transport.peers()[0].received_bytes > before > 1000
+    two.knows(two, three)
+    two.knows(one, two, three)
+    world.run(0.001)
+    assert two.transport.peers()[0].received_bytes < 1000
+
+
 def test_messages_of_one_turn_travel_in_one_box():
     world = World().start()
     one, two = world.members

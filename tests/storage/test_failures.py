@@ -137,6 +137,25 @@ def test_a_log_that_was_never_begun_takes_nothing():
         wal.save(EMPTY_SAVE)
 
 
+def test_syncs_bytes_and_jobs_are_counted():
+    machine = Machine()
+    machine.look()
+    assert machine.persistence.log is None
+    machine = started()
+    log = machine.persistence.log
+    before = sum(log.fsync_seconds.counts), log.written_bytes
+    machine.save(None, entries(4, 5))
+    assert sum(log.fsync_seconds.counts) == before[0] + 1
+    (path,) = machine.segments()
+    assert log.written_bytes > before[1]
+    assert log.written_bytes < len(machine.bytes_of(path))
+    assert machine.persistence.busyness.jobs == 0
+    machine.persistence.save(None, entries(6, 6), None)
+    assert machine.persistence.busyness.jobs == 1
+    machine.worker.run_one()
+    assert machine.persistence.busyness.jobs == 0
+
+
 def test_an_error_without_words_is_final_too():
     machine = started()
     machine.disk.failing = {"free_bytes": OSError()}

@@ -7,6 +7,7 @@ import pytest
 from twisted.python.failure import Failure
 
 from kvd.errors import StorageError
+from kvd.storage.busyness import Busyness
 from kvd.storage.worker import ThreadWorker
 
 
@@ -137,3 +138,20 @@ def test_a_result_nobody_waits_for_any_more_is_dropped(reactor, worker):
     result.cancel()
     gate.set()
     assert reactor.until(worker.call(lambda: 7)) == 7
+
+
+def test_how_busy_a_worker_is_can_be_seen():
+    now = [5.0]
+    busyness = Busyness(lambda: now[0])
+    assert (busyness.jobs, busyness.job_seconds) == (0, 0.0)
+    busyness.given += 2
+
+    def job():
+        now[0] += 3.0
+        return busyness.jobs, busyness.job_seconds
+
+    assert busyness.during(job) == (2, 3.0)
+    assert (busyness.jobs, busyness.job_seconds) == (1, 0.0)
+    with pytest.raises(ZeroDivisionError):
+        busyness.during(lambda: 1 // 0)
+    assert (busyness.jobs, busyness.job_seconds) == (0, 0.0)

@@ -7,6 +7,8 @@ import pytest
 from kvd.errors import RequestError
 from kvd.v2.commands import Op
 from kvd.v2.events import Event, NodeView
+from kvd.v2.machine import V2
+from kvd.v2.stats import SHOWN
 
 FAR = 2_000_000_000_000_000_000
 
@@ -324,12 +326,12 @@ def test_the_counters_have_etcds_oddities(subject):
     subject.set("/f", "1")
     subject.set("/d", dir=True)
     stats = subject.v2.stats
-    before = dict(zip(stats.__slots__, stats.values(), strict=True))
+    before = dict(zip(SHOWN, stats.values(), strict=True))
 
     def changed(work) -> dict[str, int]:
-        before.update(zip(stats.__slots__, stats.values(), strict=True))
+        before.update(zip(SHOWN, stats.values(), strict=True))
         work()
-        after = dict(zip(stats.__slots__, stats.values(), strict=True))
+        after = dict(zip(SHOWN, stats.values(), strict=True))
         return {
             name: n - before[name] for name, n in after.items() if n != before[name]
         }
@@ -363,6 +365,45 @@ def test_the_counters_have_etcds_oddities(subject):
     ]:
         assert changed(work) == expected
     assert subject.v2.index == 2
+
+
+def test_what_metrics_tell_apart_is_counted_beside_etcds_counters(subject):
+    stats = subject.v2.stats
+    subject.set("/f", "1")
+    subject.create("/f/x")
+    subject.create("/f")
+    assert stats.creates_through_file == 1
+    for recursive in (False, True):
+        subject.get("/f", recursive=recursive)
+        with pytest.raises(RequestError):
+            subject.get("/no", recursive=recursive)
+    assert stats.recursive_gets == 2
+    subject.watch("/f")
+    subject.watch("/f", since=1)
+    with pytest.raises(RequestError):
+        subject.watch("/f", since=-1)
+    assert stats.watch_requests == 3
+
+
+def test_what_a_snapshot_brought_was_not_counted_here(subject):
+    subject.set("/f", "1")
+    subject.set("/f", "2")
+    other = subject.restarted()
+    other.set("/f", "3")
+    assert other.v2.stats.sets_success == 3
+    assert other.v2.stats.counted_here("sets_success") == 1
+    assert subject.v2.stats.counted_here("sets_success") == 2
+
+
+def test_the_history_knows_its_first_index(make_subject):
+    subject = make_subject(lambda: V2(history_max=2))
+    assert subject.v2.history_first_index == 1
+    for _ in range(3):
+        subject.set("/f")
+    assert subject.v2.history_first_index == 2
+    subject.watch("/f", since=2)
+    with pytest.raises(RequestError):
+        subject.watch("/f", since=1)
 
 
 def test_internal_writes_cost_an_index_and_a_place_but_show_nothing(subject):
