@@ -1,8 +1,9 @@
-"""How a member comes by its identity and its log: recovered, or founded."""
+"""How a member comes by its identity and its log: recovered, founded or joined."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -12,9 +13,10 @@ from kvd.cluster.members import MemberRecord
 from kvd.compose import Log, founders, founding, identity_of
 from kvd.config import Config
 from kvd.errors import ConfigError
+from kvd.joining import Joined, Joining
 from kvd.node.bootstrap import bootstrap_log
 from kvd.options.checks import founding_problems
-from kvd.ports import Ports
+from kvd.ports import Ports, endpoint
 from kvd.storage.data_dir import Identity
 from kvd.storage.open import Opened
 
@@ -29,6 +31,9 @@ class Beginning:
 
         data on the disk?  -- yes --> recovered
              | no
+        to join a cluster? -- yes --> the members know it? -- no --> refused
+             | no                          | yes
+             |                           joined
         the other founders know it? -- yes --> refused: it lost its data
              | no
         founded
@@ -40,7 +45,7 @@ class Beginning:
         self._config = config
         self._reactor = reactor
         self._peer_ports = peer_ports
-        self._question: Deferred[None] | None = None
+        self._question: Deferred[Any] | None = None  # of whatever is asked
 
     async def begin(
         self, opened: Opened, *, read_seconds: float
@@ -49,14 +54,20 @@ class Beginning:
         An old member has identity and log; a new one writes its first entries.
 
         :param read_seconds: how long it took to open the files, for the log.
-        :raises ConfigError: a new member's options do not found a cluster.
+        :raises ConfigError: a new member's options do not found a cluster, or do not
+            fit the one that it is to join.
         :raises kvd.peer.sending.Refused: it has run before and lost its data.
         """
         found = opened.recovered
         for note in found.notes:
             self._log.warn("{note}", note=note)
+        joins = self._config.initial_cluster_state == "existing"
         if found.identity is not None and found.hard_state.term:
-            return self._recovered(opened, found.identity, read_seconds)
+            waits = joins and found.snapshot is None and not found.entries
+            if not waits:  # else the leader has not come to it yet
+                return self._recovered(opened, found.identity, read_seconds)
+        if joins:
+            return await self._join(opened)
         return await self._found(opened)
 
     def cancel(self) -> None:
@@ -81,6 +92,33 @@ class Beginning:
             hard_state=found.hard_state,
             snapshot=found.snapshot,
             entries=found.entries,
+        )
+
+    async def _join(self, opened: Opened) -> tuple[Identity, Log]:
+        """Everything else comes from the leader."""
+        begun = opened.recovered.identity
+        self._log.info("asking the members of the cluster about this one")
+        self._peer_ports.turn_away()
+        joining = Joining(
+            config=self._config,
+            connect=partial(endpoint, self._reactor),
+            clock=self._reactor,
+            begun=begun,
+        )
+        self._question = Deferred.fromCoroutine(joining.ask())
+        joined: Joined = await self._question
+        if begun is None:
+            await opened.persistence.initialise(joined.identity)
+        self._log.info(
+            "joining cluster {cluster_id:x} of {count} members",
+            cluster_id=joined.identity.cluster_id,
+            count=len(joined.members),
+        )
+        return joined.identity, Log(
+            hard_state=opened.recovered.hard_state,
+            snapshot=None,
+            entries=(),
+            remotes=joined.members,
         )
 
     async def _found(self, opened: Opened) -> tuple[Identity, Log]:

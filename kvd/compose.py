@@ -64,11 +64,16 @@ class Endings:
 
 @attrs.frozen(kw_only=True)
 class Log:
-    """What the disk holds at the start."""
+    """
+    What the disk holds at the start.
+
+    :ivar remotes: of a member that joins: who the others are, before its log says so.
+    """
 
     hard_state: HardState
     snapshot: SnapshotMeta | None
     entries: Sequence[Entry]
+    remotes: tuple[MemberRecord, ...] = ()
 
 
 @attrs.frozen
@@ -224,6 +229,7 @@ def compose(
         snapshot=log.snapshot,
         applier=Applier([v2], cluster),
         cluster=cluster,
+        remotes=log.remotes,
         persistence=persistence,
         transport=transport,
         clock=world.reactor,

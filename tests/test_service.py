@@ -15,15 +15,17 @@ from twisted.logger import globalLogPublisher
 from twisted.python.failure import Failure
 
 from kvd.apply.request import Request, RequestId, encode_request, peek_request_id
+from kvd.cluster.facts import ClusterFacts
+from kvd.cluster.members import MemberRecord
 from kvd.compose import folder_problem, node_settings
 from kvd.config import Config
-from kvd.errors import InvariantViolated, StorageError
+from kvd.errors import InvariantViolated, PeerError, StorageError
 from kvd.options.table import BY_NAME
 from kvd.peer.founding import ASK_SECONDS
 from kvd.peer.sending import Refused
 from kvd.peer.settings import PeerSettings
 from kvd.raft.codec import encode_message
-from kvd.raft.messages import AppendEntries, Entry, EntryKind
+from kvd.raft.messages import AppendEntries, Entry, EntryKind, Heartbeat
 from kvd.service import KvdService
 from kvd.storage.data_dir import Identity
 from kvd.testing.disk import SimulatedDisk
@@ -559,6 +561,80 @@ def test_a_founding_that_was_cut_short_is_not_another_ones(house):
     house.line(level="critical", text="initial-cluster: was another one")
     assert house.process.said == ["prepare", 1]
     house.stop()
+
+
+def joining(*answers):
+    """What the members of a cluster answer, one question after the other."""
+    left = list(answers)
+
+    async def ask_members(*args, **options):
+        return await left.pop(0)
+
+    return ask_members
+
+
+EXISTING = attrs.evolve(THREE, initial_cluster_state="existing")
+FACTS = ClusterFacts(
+    0xC1,
+    "3.4.0",
+    (
+        MemberRecord(1, "", ("http://127.0.0.1:2380",), (), learner=True),
+        MemberRecord(2, "second", ("http://10.0.0.2:2380",), ("http://10.0.0.2:1",)),
+        MemberRecord(3, "third", ("http://third.example:2380",), ("http://t:1",)),
+    ),
+)
+
+
+def test_a_member_that_joins_waits_for_the_leader_of_its_cluster(house, monkeypatch):
+    monkeypatch.setattr("kvd.joining.ask_members", joining(succeed(FACTS)))
+    house.start(EXISTING)
+    house.run(0.5)
+    house.line(level="info", text="joining cluster c1 of 3 members")
+    house.line(level="info", text="member default, id 1, of cluster c1")
+    parts = house.service._parts
+    assert parts.cluster.members() == ()
+    assert set(parts.transport._peers) == {2, 3}
+    assert not parts.node.is_leader
+    house.run(5)
+    assert parts.node.status().raft.term == 0
+    house.stop()
+    # Joining again in the middle of it is safe, also while nobody answers.
+    house.lines.clear()
+    nobody = fail(PeerError("nobody")), fail(PeerError("nobody"))
+    monkeypatch.setattr("kvd.joining.ask_members", joining(*nobody))
+    house.start(EXISTING)
+    house.run(0.5)
+    house.line(level="info", text="member default, id 1, of cluster c1")
+    house.stop()
+
+
+def test_what_a_joining_member_heard_is_kept_over_a_restart(house, monkeypatch):
+    monkeypatch.setattr("kvd.joining.ask_members", joining(succeed(FACTS)))
+    house.start(EXISTING)
+    house.run(0.5)
+    house.service._parts.node.received(Heartbeat(1, 2, 7, 0, 1))
+    house.run(0.5)
+    assert house.service._parts.node.status().raft.term == 7
+    house.run(5)
+    house.stop()
+    monkeypatch.setattr("kvd.joining.ask_members", joining(succeed(FACTS)))
+    house.start(EXISTING)
+    house.run(0.5)
+    assert house.service._parts.node.status().raft.term >= 7
+    assert set(house.service._parts.transport._peers) == {2, 3}
+    house.stop()
+
+
+def test_a_joiner_that_is_no_member_begins_nothing(house, monkeypatch):
+    facts = attrs.evolve(FACTS, members=FACTS.members[1:])
+    answers = succeed(facts), succeed(facts)
+    monkeypatch.setattr("kvd.joining.ask_members", joining(*answers))
+    house.start(EXISTING)
+    house.run(0.5)
+    assert house.process.said == ["prepare", 1]
+    house.line(level="critical", text="cannot start: initial-cluster: error validating")
+    house.stop()
+    assert not house.disk.exists("/data/member/identity")
 
 
 def test_a_stop_while_the_disk_is_read_waits_for_it(house):

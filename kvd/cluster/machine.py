@@ -28,6 +28,7 @@ __all__ = [
     "encode_publish",
     "encode_record",
     "encode_version",
+    "version_number",
 ]
 
 _VERSION = 1
@@ -164,10 +165,10 @@ class ClusterMachine:
 
     def _raise_version(self, version: str) -> str | RequestError:
         """The version only ever rises; telling the present one again changes nothing."""
-        number = _number(version)
+        number = version_number(version)
         if number is None:
             return RequestError(300, f"no version: {version}")
-        now = _number(self._version)
+        now = version_number(self._version)
         if now is None or number > now:
             self._version = version
             self._writes.append(InternalWrite("set", "/0/version", version))
@@ -230,7 +231,8 @@ def _key(member_id: int) -> str:
     return f"/0/members/{member_id:x}"
 
 
-def _number(version: str) -> tuple[int, ...] | None:
+def version_number(version: str) -> tuple[int, ...] | None:
+    """``3.4.0`` in a form that compares; None for anything else."""
     parts = version.split(".")
     if len(parts) == 3 and all(
         part.isascii() and part.isdigit() and len(part) < 10 for part in parts

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from twisted.logger import Logger
 
 from kvd.cluster.machine import ClusterMachine
+from kvd.cluster.members import MemberRecord
 from kvd.node.interfaces import Transport
 from kvd.node.stats import RaftTraffic
 
@@ -15,6 +16,8 @@ class Membership:
     """
     Follows the cluster machine.
 
+    :param remotes: of a member that joins: who the others are, as long as its own log
+        says nothing of members.
     :param removed: called once, when this member has been removed and does not lead
         any more. A leader that removes itself leads on until a majority of the others
         knows that it is committed; without it they might not be able to elect.
@@ -27,6 +30,7 @@ class Membership:
         *,
         member_id: int,
         cluster: ClusterMachine,
+        remotes: Sequence[MemberRecord],
         transport: Transport,
         traffic: RaftTraffic,
         is_leader: Callable[[], bool],
@@ -34,6 +38,7 @@ class Membership:
     ) -> None:
         self._member_id = member_id
         self._cluster = cluster
+        self._remotes = remotes
         self._transport = transport
         self._traffic = traffic
         self._is_leader = is_leader
@@ -46,8 +51,9 @@ class Membership:
         """Members came, went or moved, or are known for the first time."""
         members = self._cluster.members()
         me = self._member_id
+        others = members or self._remotes
         self._transport.set_peers(
-            {r.member_id: r.peer_urls for r in members if r.member_id != me}
+            {r.member_id: r.peer_urls for r in others if r.member_id != me}
         )
         ids = frozenset(record.member_id for record in members)
         self._traffic.keep_only(ids)

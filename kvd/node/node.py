@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from twisted.internet.defer import Deferred, fail, gatherResults, succeed
@@ -13,6 +13,7 @@ from twisted.python.failure import Failure
 
 from kvd.apply.applier import Applier
 from kvd.cluster.machine import ClusterMachine
+from kvd.cluster.members import MemberRecord
 from kvd.errors import Unavailable, UnavailableReason
 from kvd.node.driver import Driver, Told
 from kvd.node.figures import Figures
@@ -39,6 +40,7 @@ class Node:
 
     :param sequence_start: of request ids; no life of this member may use numbers of
         another: at random out of 2^63. A clock may be set back.
+    :param remotes: where the others are while the log says nothing of members yet.
     :param snapshot: the newest durable one at the start; the machines are filled
         from it in :meth:`start`.
     :param on_fatal: told once, when the member has stopped because a promise can no
@@ -56,6 +58,7 @@ class Node:
         snapshot: SnapshotMeta | None,
         applier: Applier,
         cluster: ClusterMachine,
+        remotes: Sequence[MemberRecord] = (),
         persistence: Persistence,
         transport: Transport,
         clock: IReactorTime,
@@ -83,6 +86,7 @@ class Node:
         self._membership = Membership(
             member_id=settings.member_id,
             cluster=cluster,
+            remotes=remotes,
             transport=transport,
             traffic=self.traffic,
             is_leader=lambda: self.is_leader,

@@ -105,21 +105,13 @@ def founding_problems(
     config: Config, given: Mapping[str, Given], unsure: AbstractSet[str] = _NONE
 ) -> list[str]:
     """
-    What keeps a new member from founding its cluster.
+    What keeps a new member from founding its cluster, or from joining one.
 
     They matter only to a member without data: later its identity is on its disk, and
     the initial options are not looked at again (V2-SPEC 15.2).
     """
     said = given.get("initial-cluster")
-    problems = []
-    if config.initial_cluster_state == "existing":
-        problems.append(
-            problem(
-                "initial-cluster-state",
-                "joining an existing cluster is not supported yet, expected new",
-                given.get("initial-cluster-state"),
-            )
-        )
+    problems: list[str] = []
     if "initial-cluster" in unsure:
         return problems
     members = dict(config.initial_cluster)
@@ -137,7 +129,7 @@ def founding_problems(
     elif "initial-advertise-peer-urls" not in unsure:
         problems.extend(_advertised_problems(config, members[config.name], given))
     urls = [url for _, urls in config.initial_cluster for url in urls]
-    if len(set(map(_comparable, urls))) != len(urls):
+    if len(set(map(comparable, urls))) != len(urls):
         text = ",".join(
             f"{name}={url}" for name, urls in sorted(members.items()) for url in urls
         )
@@ -161,8 +153,8 @@ def _advertised_problems(
     advertised = config.initial_advertise_peer_urls
     if not all(_has_address(url) for url in (*own, *advertised)):
         return []
-    want = {_comparable(url): url for url in own}
-    have = {_comparable(url): url for url in advertised}
+    want = {comparable(url): url for url in own}
+    have = {comparable(url): url for url in advertised}
     missing = [url for key, url in want.items() if key not in have]
     extra = [url for key, url in have.items() if key not in want]
     problems = []
@@ -193,7 +185,8 @@ def _has_address(url: str) -> bool:
     return is_address(urlsplit(url).hostname or "")
 
 
-def _comparable(url: str) -> tuple[str, int | None]:
+def comparable(url: str) -> tuple[str, int | None]:
+    """The same for two URLs that lead to the same port; names are not looked up."""
     parts = urlsplit(url)
     host = parts.hostname or ""
     return ("127.0.0.1" if host == "localhost" else host), parts.port

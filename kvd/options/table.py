@@ -98,7 +98,7 @@ OPTIONS: Final = (
     Option(
         "initial-cluster-state",
         Choice(("new", "existing")),
-        "new: found the cluster; existing: join it (not supported yet)",
+        "new: found the cluster; existing: join one that runs",
     ),
     Option("cors", Words(), "origins allowed by CORS; *: all, empty: none"),
     Option(

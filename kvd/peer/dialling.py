@@ -10,7 +10,7 @@ from typing import TypeAlias, TypeVar, cast
 
 from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.internet.defer import TimeoutError as DeferredTimeout
-from twisted.internet.error import ConnectError
+from twisted.internet.error import ConnectError, ConnectingCancelledError
 from twisted.internet.interfaces import (
     IProtocol,
     IReactorTime,
@@ -55,7 +55,7 @@ def dialled(
             return Failure(CancelledError())
         if isinstance(problem, PeerError):
             return failure
-        if isinstance(problem, DeferredTimeout):
+        if isinstance(problem, DeferredTimeout | ConnectingCancelledError):
             return Failure(PeerError(f"no answer within {seconds:g} seconds"))
         return Failure(PeerError(_reason(failure)))
 

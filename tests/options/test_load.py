@@ -208,12 +208,12 @@ def test_warnings_stand_after_the_mistakes_that_they_may_explain():
             ["initial-advertise-peer-urls", "initial-cluster"],
         ),
         (
-            "initial-cluster: x\ninitial-cluster-state: existing",
+            "initial-cluster: x\ninitial-cluster-state: old",
             ["initial-cluster", "initial-cluster-state"],
         ),
         (
             "initial-cluster: a=http://127.0.0.1:1\ninitial-cluster-state: existing",
-            ["initial-cluster-state", "initial-cluster"],
+            ["initial-cluster"],
         ),
         (
             "heartbeat-interval: 60000\nelection-timeout: 55000",
@@ -339,10 +339,6 @@ def test_of_two_files_the_other_one_may_say_more():
                 "initial cluster b=http://127.0.0.1:2380,default=http://localhost:2380 "
                 "has duplicate url"
             ),
-        ),
-        (
-            "initial-cluster-state: existing",
-            "joining an existing cluster is not supported yet",
         ),
     ],
 )

@@ -17,6 +17,7 @@ from kvd.peer.transport import AmpTransport
 from kvd.raft.messages import Configuration, SnapshotMeta
 
 BUFFER_BYTES = 64 << 10
+VERSION = "3.4.0"
 
 
 class Stream:
@@ -325,7 +326,7 @@ class Member:
             persistence=self.disk,
             is_removed=self.removed_ids.__contains__,
             has_run=self.run_ids.__contains__,
-            facts=lambda: ClusterFacts(cluster_id, "3.4.0", self.records),
+            facts=lambda: ClusterFacts(cluster_id, VERSION, self.records),
             settings=settings or PeerSettings(),
         )
         self.transport.set_events(self.events)
