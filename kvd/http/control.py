@@ -17,6 +17,7 @@ from werkzeug.exceptions import HTTPException
 from kvd.http import answers
 from kvd.http.bridge import BridgedRequest
 from kvd.http.exchange import Answer, Request, Response
+from kvd.http.members import BODY_BYTES_MAX as MEMBER_BYTES_MAX
 from kvd.http.members import PREFIX as MEMBERS
 from kvd.http.members import Members
 from kvd.http.settings import HttpSettings
@@ -88,11 +89,11 @@ class Control:
         self._status = Status(member=member, store=store, cluster=cluster, clock=clock)
         self._resource = self._app.resource()
 
-    def takes_body(self, method: str, path: str) -> bool:
-        """Whether the handler wants to see the request's body."""
-        return method in {"POST", "PUT"} and (
-            path == MEMBERS or path.startswith(f"{MEMBERS}/")
-        )
+    def body_bytes_max(self, method: str, path: str) -> int:
+        """How much of the request's body its handler wants to see; 0: nothing."""
+        if path == MEMBERS or path.startswith(f"{MEMBERS}/"):
+            return MEMBER_BYTES_MAX if method in {"POST", "PUT"} else 0
+        return 0
 
     def answer(self, request: Request) -> Deferred[Answer]:
         """The handler of all these routes."""

@@ -14,6 +14,8 @@ from kvd.node.interfaces import Member
 
 PREFIX = "/v2/members"
 ALLOWED = ("GET", "POST", "DELETE", "PUT")
+# Hundreds of URLs; what is wrong with JSON is not found quickly.
+BODY_BYTES_MAX = 64 << 10
 _JSON_TYPE = "application/json"
 
 

@@ -17,8 +17,6 @@ from kvd.http.targets import RequestLine
 from kvd.http.watches import Watches
 from kvd.node.interfaces import Member
 
-_CONTROL_BODY_MAX = 1 << 20
-
 
 class ClientSite(HttpPort):
     """
@@ -79,5 +77,5 @@ class ClientSite(HttpPort):
             wants_form = fields.form and line.method in {"PUT", "POST"}
             limit = self._request_bytes_max if wants_form else 0
             return path, self._keys.answer, limit
-        takes_body = self._control.takes_body(line.method, path)
-        return path, self._control.answer, _CONTROL_BODY_MAX if takes_body else 0
+        limit = self._control.body_bytes_max(line.method, path)
+        return path, self._control.answer, limit

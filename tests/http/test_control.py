@@ -184,7 +184,7 @@ def test_json_depth_and_size(make_port, read):
         documents.read(b"[" * 20_000 + b"]" * 20_000, depth_max=64)
     # Brackets in strings are no depth.
     assert post(port, kind, b'["' + b"[" * 1000 + b'\\"["]', read)[0] == 501
-    for body in (b"", b" ", b"{", b"[1,]", b"NaN", b"1 2", b"9" * 5000, b'"' * 3):
+    for body in (b"", b" ", b"{", b"[1,]", b"NaN", b"1 2", b'"' * 3):
         assert post(port, kind, body, read)[0] == 400, body
     assert post(port, kind, b"", read)[1] == "unexpected end of JSON input"
     large = b'"' + b"x" * (1 << 20) + b'"'
