@@ -35,6 +35,10 @@ class Config:
     cors: tuple[str, ...] = ("*",)
     host_whitelist: tuple[str, ...] = ("*",)
     log_level: str = "info"
+    debug: bool = False  # goes before log_level
+    log_package_levels: tuple[tuple[str, str], ...] = ()  # package, level
+    logger: str = "capnslog"
+    log_outputs: tuple[str, ...] = ("default",)
     strict_reconfig_check: bool = True
     pre_vote: bool = True
     # kvd's own

@@ -84,11 +84,13 @@ class ConfigError(KvdError):
     The configuration cannot be used.
 
     :ivar problems: one line for each bad option: its name, value, what was expected.
+    :ivar unread: a flag's text could not be read at all, as if it were no flag.
     """
 
-    def __init__(self, problems: Sequence[str]) -> None:
+    def __init__(self, problems: Sequence[str], *, unread: bool = False) -> None:
         super().__init__("\n".join(problems))
         self.problems = tuple(problems)
+        self.unread = unread
 
 
 def invariant(condition: object, why: str) -> None:

@@ -23,14 +23,10 @@ from typing import Any, Final, Protocol
 import attrs
 from twisted.internet.error import ReactorNotRunning
 from twisted.internet.task import LoopingCall
-from twisted.logger import (
-    FilteringLogObserver,
-    Logger,
-    LogLevel,
-    LogLevelFilterPredicate,
-    LogPublisher,
-    globalLogPublisher,
-)
+from twisted.logger import Logger
+
+from kvd.errors import ConfigError
+from kvd.logs import Logs
 
 _SWITCH_SECONDS: Final = 0.0005
 _GC_YOUNG: Final = 50_000  # net new containers between two looks at the youngest
@@ -38,16 +34,6 @@ _GC_MIDDLE: Final = 20
 _GC_OLD: Final = 100
 _DESCRIPTORS: Final = 100  # beside clients: files, ports, other members, the reactor's
 
-_LEVELS: Final = {
-    "debug": LogLevel.debug,
-    "info": LogLevel.info,
-    "warn": LogLevel.warn,
-    "error": LogLevel.error,
-    "panic": LogLevel.critical,
-    "fatal": LogLevel.critical,
-}
-
-_Level = Any  # constantly, from where log levels are, has no types
 Reactor = Any  # Twisted's real reactors provide many interfaces, no one names all
 
 
@@ -55,7 +41,11 @@ class Process(Protocol):
     """The process as the service sees it."""
 
     def prepare(self) -> None:
-        """Once, at start, before anything is scheduled."""
+        """
+        Once, at start, before anything is scheduled.
+
+        :raises ConfigError: it cannot be prepared as it should be.
+        """
         ...
 
     def recovered(self) -> None:
@@ -99,7 +89,7 @@ class OwnProcess:
     """
     The whole process is this member's, as under ``twistd kvd``.
 
-    :param log_level: etcd's word for the least severe lines to be written.
+    :param logs: what becomes of log lines.
     :param connections_max: as many clients must find a free descriptor.
     """
 
@@ -109,18 +99,22 @@ class OwnProcess:
         self,
         reactor: Reactor,
         *,
-        log_level: str = "info",
+        logs: Logs | None = None,
         connections_max: int = 0,
         limits: Limits | None = None,
     ) -> None:
         self._reactor = reactor
-        self._log_level = _LEVELS[log_level]
+        self._logs = logs if logs is not None else Logs()
         self._connections_max = connections_max
         self._limits = limits if limits is not None else Limits()
         self._status = 0
 
     def prepare(self) -> None:
-        write_from(self._log_level, globalLogPublisher)
+        problems: tuple[str, ...] = ()
+        try:
+            self._logs.begin()
+        except ConfigError as error:
+            problems = error.problems
         self._take_descriptors()
         use_monotonic_clock(self._reactor, time.monotonic)
         self._reactor.callWhenRunning(self._take_signals)
@@ -131,6 +125,8 @@ class OwnProcess:
         # Reference counts free nearly everything of ours; the collector looks for the
         # rest, rarely: a full collection with 300,000 keys takes a quarter of a second.
         gc.set_threshold(_GC_YOUNG, _GC_MIDDLE, _GC_OLD)
+        if problems:
+            raise ConfigError(problems)
 
     def recovered(self) -> None:
         """Take what is in memory out of the collector's sight."""
@@ -198,19 +194,6 @@ def allow_descriptors(wanted: int, limits: Limits) -> int:
         except (OSError, ValueError):  # a container or a sandbox may say no
             return soft
     return raised
-
-
-def write_from(level: _Level, publisher: LogPublisher) -> None:
-    """
-    Let the observers that there are see nothing less severe.
-
-    twistd has begun to log when a service starts, and offers no way to filter what its
-    observer is given; so that takes a place in front of it.
-    """
-    predicate = LogLevelFilterPredicate(defaultLogLevel=level)
-    for observer in list(publisher._observers):  # noqa: SLF001 -- no public way
-        publisher.removeObserver(observer)
-        publisher.addObserver(FilteringLogObserver(observer, [predicate]))
 
 
 def use_monotonic_clock(reactor: Reactor, monotonic: Callable[[], float]) -> None:

@@ -102,12 +102,12 @@ class KvdService(MultiService):
 
     def startService(self) -> None:
         super().startService()  # type: ignore[no-untyped-call]  # Twisted's
-        self._process.prepare()
-        self._watchdog.start()
         self._starting = Deferred.fromCoroutine(self._start())
         self._starting.addErrback(self._not_started)
 
     async def _start(self) -> None:
+        self._process.prepare()
+        self._watchdog.start()
         self._say_who()
         problems = [*self._peer_ports.open(), *self._client_ports.open()]
         if problems:

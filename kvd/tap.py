@@ -8,6 +8,8 @@ Parsing reads the configuration file and nothing else; files, ports and timers b
 from __future__ import annotations
 
 import os
+import platform
+import socket
 import sys
 import textwrap
 from collections.abc import Sequence
@@ -17,21 +19,30 @@ from twisted.application.service import IService
 from twisted.python import usage
 
 import kvd
+import twisted
 from kvd.errors import ConfigError
+from kvd.logs import Logs
 from kvd.options.document import BYTES_MAX
 from kvd.options.load import FILE_FLAGS, Loaded, load, nearest
-from kvd.options.table import OPTIONS
+from kvd.options.table import OLD_NAMES, OPTIONS
 from kvd.options.unhonoured import EXPERIMENTAL, UNHONOURED_BY_NAME
 
 _PROBLEMS_SHOWN_MAX: Final = 100
 IDENTITY_FILE: Final = "member/identity"
+_ANYWHERE: Final = ("203.0.113.1", 9)  # kept for documentation: in nobody's network
 _EXIT_BAD_CONFIGURATION: Final = 1
 _EXIT_BAD_USAGE: Final = 2
 _BOOLEANS: Final = frozenset(
     {option.name for option in OPTIONS if option.boolean}
     | {option.name for option in UNHONOURED_BY_NAME.values() if option.boolean}
 )
-_NAMES: Final = frozenset({option.name for option in OPTIONS} | set(FILE_FLAGS))
+_NAMES: Final = frozenset(
+    {option.name for option in OPTIONS} | set(OLD_NAMES) | set(FILE_FLAGS)
+)
+
+
+class NotAFlagError(usage.UsageError):
+    """A word that belongs to no flag; etcd's exit status differs from other mistakes."""
 
 
 class Options(usage.Options):
@@ -73,17 +84,21 @@ class Options(usage.Options):
             if "help" in names:
                 _say(str(self))
             if "version" in names:
-                _say(f"kvd {kvd.__version__}\n")
+                _say(version())
             self.loaded = load(
                 flags=flags,
                 environ=os.environ,
                 read_file=_read_file,
                 is_new=_is_new,
+                default_host=_default_host,
             )
+        except NotAFlagError as error:
+            _end([str(error)], _EXIT_BAD_CONFIGURATION)
         except usage.UsageError as error:
             _end([str(error)], _EXIT_BAD_USAGE)
         except ConfigError as error:
-            _end(error.problems, _EXIT_BAD_CONFIGURATION)
+            status = _EXIT_BAD_USAGE if error.unread else _EXIT_BAD_CONFIGURATION
+            _end(error.problems, status)
 
     def getSynopsis(self) -> str:
         return "Usage: kvd [options], or twistd [twistd's options] kvd [options]\n"
@@ -122,7 +137,7 @@ def split_flags(arguments: Sequence[str]) -> list[tuple[str, str]]:
         argument = rest.pop(0)
         name = argument.removeprefix("-").removeprefix("-")
         if name == argument or not name:
-            raise usage.UsageError(f"'{argument}' is not a valid flag")
+            raise NotAFlagError(f"'{argument}' is not a valid flag")
         name, equals, text = name.partition("=")
         name = {"h": "help", "c": "config"}.get(name, name)
         if name not in _NAMES | {"help", "version"} | set(
@@ -143,6 +158,19 @@ def split_flags(arguments: Sequence[str]) -> list[tuple[str, str]]:
     return flags
 
 
+def version() -> str:
+    """Four lines, as etcd's; tools look for ``etcd Version``: what we answer as."""
+    from kvd.http.status import SERVER_VERSION  # noqa: PLC0415 -- not at every start
+
+    return (
+        f"etcd Version: {SERVER_VERSION}\n"
+        f"kvd Version: {kvd.__version__}\n"
+        f"Twisted Version: {twisted.__version__}\n"
+        f"Python Version: {platform.python_version()} "
+        f"({sys.platform}/{platform.machine()})\n"
+    )
+
+
 def makeService(options: Options) -> IService:
     """The member, not started."""
     from twisted.internet import reactor  # noqa: PLC0415 -- twistd chooses it before
@@ -153,13 +181,19 @@ def makeService(options: Options) -> IService:
     if options.loaded is None:
         raise usage.UsageError("no options were parsed")
     loaded = options.loaded
+    config = loaded.config
     return KvdService(
         reactor=reactor,
-        config=loaded.config,
+        config=config,
         process=OwnProcess(
             reactor,
-            log_level=loaded.config.log_level,
-            connections_max=loaded.config.connections_max,
+            logs=Logs(
+                level="debug" if config.debug else config.log_level,
+                package_levels=config.log_package_levels,
+                form=config.logger,
+                outputs=config.log_outputs,
+            ),
+            connections_max=config.connections_max,
         ),
         warnings=loaded.warnings,
         source=loaded.file,
@@ -174,6 +208,16 @@ def _say(text: str) -> NoReturn:
 def _read_file(path: str) -> bytes:
     with open(path, "rb") as file:
         return file.read(BYTES_MAX + 1)
+
+
+def _default_host() -> str:
+    """The address of the default route; nothing is sent, a route is looked up."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as looking:
+        try:
+            looking.connect(_ANYWHERE)
+        except OSError:
+            return ""
+        return str(looking.getsockname()[0])
 
 
 def _is_new(data_dir: str) -> bool:

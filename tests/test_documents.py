@@ -66,7 +66,7 @@ def options_table() -> str:
         ("option", "variable", "file key", "default", "since", "meaning; difference"),
         *(
             (
-                literal(option.name),
+                " or ".join(map(literal, (option.name, *option.old_names))),
                 variables(option.name, ours=option.ours),
                 file_key(option.name),
                 literal(option.default_text),

@@ -13,17 +13,17 @@ import pytest
 from twisted.internet.error import ReactorNotRunning
 from twisted.internet.selectreactor import SelectReactor
 from twisted.internet.task import Clock
-from twisted.logger import Logger, LogLevel, LogPublisher, globalLogPublisher
+from twisted.logger import LogLevel, LogPublisher, globalLogPublisher
 
+from kvd.errors import ConfigError
+from kvd.logs import Logs, Outputs
 from kvd.process import (
-    _LEVELS,
     Embedded,
     Limits,
     OwnProcess,
     StallWatchdog,
     allow_descriptors,
     use_monotonic_clock,
-    write_from,
 )
 
 
@@ -112,26 +112,6 @@ def test_loop_stall_watchdog():
     assert clock.getDelayedCalls() == []
 
 
-@pytest.mark.parametrize(
-    ("level", "written"),
-    [
-        ("debug", ["debug", "info", "warn", "error", "critical"]),
-        ("info", ["info", "warn", "error", "critical"]),
-        ("warn", ["warn", "error", "critical"]),
-        ("error", ["error", "critical"]),
-        ("fatal", ["critical"]),
-        ("panic", ["critical"]),
-    ],
-)
-def test_the_log_begins_at_its_level(level, written):
-    seen = []
-    publisher = LogPublisher(lambda event: seen.append(event["log_level"].name))
-    write_from(_LEVELS[level], publisher)
-    for each in LogLevel.iterconstants():
-        Logger(observer=publisher).emit(each, "line")
-    assert sorted(seen) == sorted(written)
-
-
 class FakeReactor:
     """What OwnProcess asks of a reactor."""
 
@@ -188,6 +168,23 @@ def test_sigterm_stops_the_reactor_and_is_not_what_ends_the_process():
     assert process._status == 0
     assert gc.get_threshold() == (50_000, 20, 100)
     assert sys.getswitchinterval() < 0.001
+
+
+@pytest.mark.usefixtures("restored")
+def test_a_log_that_cannot_be_written_is_told_once_all_else_is_prepared():
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", path)
+
+    logs = Logs(
+        outputs=("/var/log/kvd",),
+        available=Outputs(streams={}, open=refuse),
+        publisher=LogPublisher(),
+    )
+    process = OwnProcess(FakeReactor(), logs=logs)
+    with pytest.raises(ConfigError, match="cannot write to /var/log/kvd: Permission"):
+        process.prepare()
+    atexit.unregister(process._leave)
+    assert gc.get_threshold() == (50_000, 20, 100)
 
 
 @pytest.mark.usefixtures("restored")

@@ -11,8 +11,10 @@ from twisted.plugin import getPlugins
 from twisted.python.usage import UsageError
 
 import kvd
-from kvd import command
+from kvd import command, tap
+from kvd.http.status import SERVER_VERSION
 from kvd.options.table import OPTIONS
+from kvd.options.values import is_address
 from kvd.tap import Options, makeService, split_flags
 
 
@@ -53,6 +55,7 @@ def ended(capsys, *arguments):
         (["-c", "f", "--config-file=g"], [("config", "f"), ("config-file", "g")]),
         (["-h", "--version"], [("help", ""), ("version", "")]),
         (["--experimental-x", "1"], [("experimental-x", "1")]),
+        (["--log-output", "stdout"], [("log-output", "stdout")]),
     ],
 )
 def test_flags_are_written_as_for_etcd(arguments, flags):
@@ -96,11 +99,11 @@ def test_options_come_from_file_environment_and_flags(monkeypatch, tmp_path):
     assert loaded.file == str(file)
 
 
-def test_mistakes_are_a_line_each_and_exit_status_1(capsys, tmp_path):
+def test_mistakes_are_a_line_each_and_exit_status_2_for_flags(capsys, tmp_path):
     status, out, err = ended(
         capsys, "--snapshot-count", "x", "--pre-vote=maybe", "--config", "none.yml"
     )
-    assert status == 1
+    assert status == 2
     assert out == ""
     assert err.splitlines() == [
         "kvd: config-file: none.yml: No such file or directory",
@@ -115,7 +118,7 @@ def test_mistakes_are_a_line_each_and_exit_status_1(capsys, tmp_path):
 def test_warnings_are_shown_with_the_mistakes(capsys, monkeypatch):
     monkeypatch.setenv("KVD_NAMEE", "a")
     status, _, err = ended(capsys, "--max-wals", "x")
-    assert status == 1
+    assert status == 2
     assert err.splitlines() == [
         (
             "kvd: max-wals: expected a whole number from 0 to 10000 "
@@ -126,6 +129,35 @@ def test_warnings_are_shown_with_the_mistakes(capsys, monkeypatch):
             "(environment variable KVD_NAMEE)"
         ),
     ]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("word",),
+        ("--config", "none.yml"),
+        ("--election-timeout", "400"),
+        ("--listen-peer-urls", "http://example.com:1"),
+        ("--logger", "log4j"),
+        ("--auto-compaction-mode", "never"),
+    ],
+)
+def test_what_etcd_finds_out_only_later_is_exit_status_1(capsys, arguments):
+    status, _, err = ended(capsys, *arguments)
+    assert status == 1
+    assert len(err.splitlines()) == 1
+
+
+def test_what_a_flag_cannot_be_is_exit_status_2_and_1_elsewhere(
+    capsys, monkeypatch, tmp_path
+):
+    assert ended(capsys, "--quota-backend-bytes", "x")[0] == 2
+    assert ended(capsys, "--initial-cluster-state", "x", "--logger", "y")[0] == 2
+    file = tmp_path / "kvd.yml"
+    file.write_text("initial-cluster-state: x\n")
+    assert ended(capsys, "--config", str(file))[0] == 1
+    monkeypatch.setenv("ETCD_MAX_WALS", "x")
+    assert ended(capsys)[0] == 1
 
 
 def test_a_wrong_command_line_is_exit_status_2(capsys):
@@ -156,7 +188,16 @@ def test_a_file_that_is_too_long_is_not_read_whole(capsys, tmp_path):
 
 
 def test_version_is_ours(capsys):
-    assert ended(capsys, "--version") == (0, f"kvd {kvd.__version__}\n", "")
+    status, out, err = ended(capsys, "--version")
+    assert (status, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[:2] == [
+        f"etcd Version: {SERVER_VERSION}",
+        f"kvd Version: {kvd.__version__}",
+    ]
+    assert lines[2].startswith("Twisted Version: ")
+    assert lines[3].startswith("Python Version: 3.")
+    assert len(lines) == 4
 
 
 def test_help_names_every_option_with_its_default(capsys):
@@ -176,6 +217,18 @@ def test_initial_options_are_not_checked_once_there_is_a_member(tmp_path, capsys
     (tmp_path / "d" / "member").mkdir(parents=True)
     (tmp_path / "d" / "member" / "identity").touch()
     assert parsed(*arguments).config.data_dir == "d"
+
+
+def test_who_listens_everywhere_advertises_the_default_route(monkeypatch):
+    monkeypatch.setattr(tap, "_default_host", lambda: "192.0.2.7")
+    loaded = parsed("--listen-peer-urls", "http://0.0.0.0:3380")
+    assert loaded.config.initial_cluster == (("default", ("http://192.0.2.7:3380",)),)
+
+
+def test_the_default_route_has_an_address_or_there_is_none(monkeypatch):
+    assert is_address(tap._default_host() or "127.0.0.1")
+    monkeypatch.setattr(tap, "_ANYWHERE", ("256.0.0.1", 9))
+    assert tap._default_host() == ""
 
 
 def test_making_a_service_touches_nothing(tmp_path):

@@ -13,6 +13,7 @@ import yaml
 
 from kvd.errors import ConfigError
 from kvd.options.given import Given, shown
+from kvd.options.sections import SECTIONS
 
 BYTES_MAX: Final = 64 << 10
 _DEPTH_MAX: Final = 8
@@ -52,22 +53,37 @@ def read_document(data: bytes, path: str) -> tuple[dict[str, Given], list[str]]:
         return {}, []
     if not isinstance(root, yaml.MappingNode):
         raise ConfigError([f"{path}:1:1: expected lines such as name: value"])
-    return _options(root, path)
-
-
-def _options(root: yaml.MappingNode, path: str) -> tuple[dict[str, Given], list[str]]:
     options: dict[str, Given] = {}
-    problems = []
+    problems: list[str] = []
+    _read_options(root, path, "", options, problems)
+    return options, problems
+
+
+def _read_options(
+    root: yaml.MappingNode,
+    path: str,
+    section: str,
+    options: dict[str, Given],
+    problems: list[str],
+) -> None:
+    names = SECTIONS.get(section, {})
     for key, value in root.value:
         where = f"{path}:{key.start_mark.line + 1}"
         if not isinstance(key, yaml.ScalarNode):
             problems.append(f"{where}: expected an option's name")
-        elif key.value in options:
-            first = options[key.value].where
-            problems.append(f"{where}: {key.value} is given twice, first at {first}")
-        elif value.tag != _NULL:
-            options[key.value] = _given(value, where)
-    return options, problems
+            continue
+        name = names.get(key.value, f"{section}: {key.value}") if section else key.value
+        if name in options:
+            first = options[name].where
+            problems.append(f"{where}: {name} is given twice, first at {first}")
+        elif value.tag == _NULL:
+            pass
+        elif name not in SECTIONS:
+            options[name] = _given(value, where)
+        elif isinstance(value, yaml.MappingNode):
+            _read_options(value, path, name, options, problems)
+        else:
+            problems.append(f"{where}: {name}: expected lines such as cert-file: path")
 
 
 def _given(node: yaml.Node, where: str) -> Given:

@@ -14,11 +14,13 @@ class Given:
 
     :ivar where: for the operator: ``kvd.yml:3``, ``environment variable KVD_NAME``.
     :ivar nested: a mapping stood there, for which no option of ours has a use.
+    :ivar flag: it is from the command line.
     """
 
     text: str
     where: str
     nested: bool = False
+    flag: bool = False
 
 
 def problem(option: str, message: str, given: Given | None) -> str:

@@ -14,16 +14,19 @@ import attrs
 
 from kvd.config import Config
 from kvd.errors import ConfigError
+from kvd.options.advertised import with_reachable_urls
 from kvd.options.checks import founding_problems, relation_problems
 from kvd.options.document import read_document
 from kvd.options.given import Given, problem, shown
-from kvd.options.table import BY_NAME, OPTIONS
-from kvd.options.unhonoured import EXPERIMENTAL, UNHONOURED_BY_NAME
+from kvd.options.table import BY_NAME, OLD_NAMES, OPTIONS
+from kvd.options.unhonoured import EXPERIMENTAL, UNHONOURED_BY_NAME, V3
+from kvd.options.values import Kind, UnfitError
 
 FILE_FLAGS: Final = ("config", "config-file")
 _FILE_VARIABLES: Final = ("KVD_CONFIG_FILE", "KVD_CONFIG", "ETCD_CONFIG_FILE")
 _PREFIXES: Final = ("ETCD_", "KVD_")  # the later one wins
 _OTHER_VARIABLES: Final = frozenset({"ETCD_UNSUPPORTED_ARCH"})
+_DEFAULTS: Final = Config()
 
 
 @attrs.frozen
@@ -46,11 +49,14 @@ def load(
     environ: Mapping[str, str],
     read_file: Callable[[str], bytes],
     is_new: Callable[[str], bool],
+    default_host: Callable[[], str] = str,
 ) -> Loaded:
     """
     :param flags: name without dashes, and text, in the order of the command line.
     :param is_new: whether a data folder holds no member yet, so that the options that
         found a cluster are checked too.
+    :param default_host: this machine's address towards everywhere else, empty when it
+        has none.
     :raises ConfigError: every mistake that was found, one line each; after them the
         warnings, marked as such, for they may tell why.
     """
@@ -62,12 +68,15 @@ def load(
     gathered.add_flags(flags)
     config = _config(gathered)
     given, unsure = gathered.given, gathered.unsure()
+    config, lines = with_reachable_urls(config, given, default_host)
+    gathered.warnings.extend(lines)
     gathered.problems.extend(relation_problems(config, given, unsure))
     if "data-dir" not in unsure and is_new(config.data_dir):
         gathered.problems.extend(founding_problems(config, given, unsure))
+    gathered.warn_of_noted()
     if gathered.problems:
         warnings = (f"warning: {line}" for line in gathered.warnings)
-        raise ConfigError([*gathered.problems, *warnings])
+        raise ConfigError([*gathered.problems, *warnings], unread=gathered.unread)
     return Loaded(config, tuple(gathered.warnings), path, gathered.given)
 
 
@@ -80,6 +89,8 @@ class _Gathered:
         self.problems: list[str] = []
         self.bad: set[str] = set()  # options whose own text is refused
         self.incomplete = False  # a file that may set more was not read
+        self.unread = False  # a flag's text is none that its option may have
+        self._noted: dict[str, Given] = {}
 
     def unsure(self) -> frozenset[str]:
         """Options for which a default stands in, though another value was meant."""
@@ -130,9 +141,23 @@ class _Gathered:
     def add_flags(self, flags: Sequence[tuple[str, str]]) -> None:
         for name, text in flags:
             if name not in FILE_FLAGS:
-                self._add(name, Given(text, f"flag --{name}"))
+                self._add(name, Given(text, f"flag --{name}", flag=True))
+
+    def refuse(self, name: str, error: ValueError, given: Given) -> None:
+        """What stands there is not what the option may be."""
+        self.problems.append(problem(name, str(error), given))
+        self.bad.add(name)
+        if given.flag and not isinstance(error, UnfitError):
+            self.unread = True
+
+    def warn_of_noted(self) -> None:
+        """One line for all options that have nothing yet to change."""
+        if self._noted:
+            names = ", ".join(f"{name} ({g.where})" for name, g in self._noted.items())
+            self.warnings.append(f"accepted, but {V3}: {names}")
 
     def _add(self, name: str, given: Given) -> None:
+        name = OLD_NAMES.get(name, name)
         if name in BY_NAME:
             before = self.given.get(name)
             if before is not None and "variable" in before.where:
@@ -149,16 +174,30 @@ class _Gathered:
         option = UNHONOURED_BY_NAME.get(name)
         if option is None:
             why = "kvd has none of etcd's experiments"
-        elif given.text in option.inert:
-            return
         else:
             why = option.why
+            try:
+                if option.changes_nothing(given.text) and not given.nested:
+                    return
+                read(option.kind, given)
+            except ValueError as error:
+                self.refuse(name, error, given)
+                return
         if option is not None and option.refused:
             self.problems.append(problem(name, why, given))
+        elif option is not None and option.noted:
+            self._noted[name] = given
         else:
             self.warnings.append(
                 f"option {name} is known but not honoured ({why}; {given.where})"
             )
+
+
+def read(kind: Kind, given: Given) -> object:
+    """:raises ValueError: what was expected instead."""
+    if given.nested:
+        raise ValueError("expected a value, not a mapping")
+    return kind.read(given.text)
 
 
 def _config(gathered: _Gathered) -> Config:
@@ -169,15 +208,15 @@ def _config(gathered: _Gathered) -> Config:
         if given is None:
             continue
         try:
-            if given.nested:
-                raise ValueError("expected a value, not a mapping")  # noqa: TRY301 -- as every other refusal
-            values[option.field] = option.kind.read(given.text)
+            values[option.field] = read(option.kind, given)
         except ValueError as error:
-            gathered.problems.append(problem(option.name, str(error), given))
-            gathered.bad.add(option.name)
-    name = values.get("name", "default")
+            gathered.refuse(option.name, error, given)
+    name = values.get("name", _DEFAULTS.name)
     values.setdefault("data_dir", f"{name}.kvd")
-    values.setdefault("initial_cluster", ((name, ("http://localhost:2380",)),))
+    urls: object = _DEFAULTS.initial_advertise_peer_urls
+    if name != _DEFAULTS.name:  # as etcd: with the name only, nothing else is wrong
+        urls = values.get("initial_advertise_peer_urls", urls)
+    values.setdefault("initial_cluster", ((name, urls),))
     return Config(**values)  # type: ignore[arg-type]  # each read by its own kind
 
 
@@ -202,5 +241,5 @@ def _unknown(name: str, given: Given) -> str:
 
 def nearest(name: str) -> str:
     """The option whose name is most like it, empty when none is."""
-    names = [*BY_NAME, *UNHONOURED_BY_NAME, *FILE_FLAGS]
+    names = [*BY_NAME, *OLD_NAMES, *UNHONOURED_BY_NAME, *FILE_FLAGS]
     return next(iter(difflib.get_close_matches(name, names, n=1, cutoff=0.6)), "")

@@ -17,6 +17,7 @@ class Option:
     :ivar ours: kvd's own, so ``ETCD_`` variables do not set it.
     :ivar since: the version of kvd that honours it first.
     :ivar difference: from etcd 3.4, empty when there is none.
+    :ivar old_names: it went by in older versions of etcd.
     :ivar reached: of a limit, what happens when it is reached, and who sees what.
     """
 
@@ -27,6 +28,7 @@ class Option:
     ours: bool = False
     since: str = "0.1.0"
     difference: str = ""
+    old_names: tuple[str, ...] = ()
     reached: str = ""
 
     @property

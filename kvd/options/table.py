@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from kvd.options.levels import PackageLevels
 from kvd.options.option import Option, in_milliseconds, own
 from kvd.options.own import OWN
 from kvd.options.values import (
@@ -111,6 +112,25 @@ OPTIONS: Final = (
         Choice(("debug", "info", "warn", "error", "panic", "fatal")),
         "the least severe lines that are logged",
     ),
+    Option("debug", Boolean(), "as log-level: debug, and goes before it"),
+    Option(
+        "log-package-levels",
+        PackageLevels(),
+        "other levels for some packages: etcd's names, or rooms of kvd such as http",
+        difference="What cannot be understood is refused; etcd says so and goes on",
+    ),
+    Option(
+        "logger",
+        Choice(("capnslog", "zap"), unknown="unknown logger option"),
+        "capnslog: lines of text, as twistd writes them; zap: a JSON object a line",
+    ),
+    Option(
+        "log-outputs",
+        Words(),
+        "where lines go: default (as twistd's --logfile says), stdout, stderr, files",
+        old_names=("log-output",),
+        difference="Etcd takes more than one with zap only",
+    ),
     Option(
         "strict-reconfig-check",
         Boolean(),
@@ -126,3 +146,5 @@ OPTIONS: Final = (
 )
 
 BY_NAME: Final = {option.name: option for option in OPTIONS}
+# An older name of etcd's -> today's.
+OLD_NAMES: Final = {old: option.name for option in OPTIONS for old in option.old_names}

@@ -22,7 +22,14 @@ _FALSE = frozenset({"0", "f", "false", "no", "off"})
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _SCHEMES = frozenset({"http", "https", "unix", "unixs"})
 _PORT_MAX = 65535
+_DURATION = re.compile(
+    r"0|[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:ns|us|µs|ms|s|m|h))+", re.ASCII
+)
 _HOST = re.compile(r"[A-Za-z0-9._-]+", re.ASCII)
+
+
+class UnfitError(ValueError):
+    """It can be read, but will not do: etcd sees that later, with another status."""
 
 
 class Kind(Protocol):
@@ -114,9 +121,14 @@ class Boolean:
 
 @attrs.frozen
 class Choice:
-    """One of a few words."""
+    """
+    One of a few words.
+
+    :ivar unknown: etcd's words where it finds out only after it has read them all.
+    """
 
     words: tuple[str, ...]
+    unknown: str = ""
 
     @property
     def metavar(self) -> str:
@@ -124,7 +136,30 @@ class Choice:
 
     def read(self, text: str) -> str:
         if text not in self.words:
-            raise ValueError(f"expected one of {', '.join(self.words)}")
+            expected = f"expected one of {', '.join(self.words)}"
+            if self.unknown:
+                raise UnfitError(f'{self.unknown} "{text}", {expected}')
+            raise ValueError(expected)
+        return text
+
+    def show(self, value: object) -> str:
+        return str(value)
+
+
+@attrs.frozen
+class Duration:
+    """
+    Go's way to write one: ``5s``, ``2h45m``, ``100ms``.
+
+    :ivar plain: a number alone may stand there, too.
+    """
+
+    plain: bool = False
+    metavar: str = "DURATION"
+
+    def read(self, text: str) -> str:
+        if not _DURATION.fullmatch(text) and not (self.plain and text.isdecimal()):
+            raise ValueError("expected a duration such as 5s, 2h45m or 100ms")
         return text
 
     def show(self, value: object) -> str:
@@ -213,7 +248,7 @@ def check_url(url: str, *, bind: bool) -> None:
     if not colon or scheme not in _SCHEMES:
         raise ValueError(f"URL scheme must be http, https, unix, or unixs: {url}")
     if scheme != "http":
-        raise ValueError(f"{scheme} is not supported yet, expected http: {url}")
+        raise UnfitError(f"{scheme} is not supported yet, expected http: {url}")
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
@@ -224,9 +259,9 @@ def check_url(url: str, *, bind: bool) -> None:
     if port is None or "@" in parts.netloc:
         raise ValueError(f'URL address does not have the form "host:port": {url}')
     if bind and not is_address(host or ""):
-        raise ValueError(f"expected IP in URL for binding ({url})")
+        raise UnfitError(f"expected IP in URL for binding ({url})")
     if not host:
-        raise ValueError(f'must be "host:port" (unexpected empty host ({url}))')
+        raise UnfitError(f'must be "host:port" (unexpected empty host ({url}))')
     if not is_address(host) and not _HOST.fullmatch(host):
         raise ValueError(f"expected a host name or an address in URL: {url}")
     if port == 0 and not bind:

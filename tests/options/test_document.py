@@ -44,13 +44,42 @@ def test_json_is_read_too():
 
 def test_a_mapping_keeps_what_is_set_in_it():
     options, _ = read_document(
-        b"client-transport-security:\n  cert-file:\n  auto-tls: false\n  key-file: k\n"
-        b"x: [{a: b}]\n",
+        b"x: [{a: b}]\ny:\n  a:\n  b: false\n  c: d\n", "kvd.yml"
+    )
+    assert options["x"].nested
+    assert options["y"].text == "c=d"
+    assert options["y"].nested
+
+
+def test_the_sections_of_a_file_of_etcds_hold_options():
+    options, problems = read_document(
+        b"client-transport-security:\n  cert-file: c\n  auto-tls: false\n  key-file:\n"
+        b"  other: 1\npeer-transport-security: {client-cert-auth: true}\n",
         "kvd.yml",
     )
-    assert options["client-transport-security"].text == "key-file=k"
-    assert options["client-transport-security"].nested
-    assert options["x"].nested
+    assert {name: (given.text, given.where) for name, given in options.items()} == {
+        "cert-file": ("c", "kvd.yml:2"),
+        "auto-tls": ("false", "kvd.yml:3"),
+        "client-transport-security: other": ("1", "kvd.yml:5"),
+        "peer-client-cert-auth": ("true", "kvd.yml:6"),
+    }
+    assert problems == []
+
+
+def test_mistakes_in_a_section_have_their_places():
+    _, problems = read_document(
+        b"peer-cert-file: a\npeer-transport-security:\n  cert-file: b\n  [c]: d\n"
+        b"client-transport-security: yes\n",
+        "kvd.yml",
+    )
+    assert problems == [
+        "kvd.yml:3: peer-cert-file is given twice, first at kvd.yml:1",
+        "kvd.yml:4: expected an option's name",
+        (
+            "kvd.yml:5: client-transport-security: expected lines such as "
+            "cert-file: path"
+        ),
+    ]
 
 
 @pytest.mark.parametrize("data", [b"", b"# nothing\n", b"---\n", b"null\n"])

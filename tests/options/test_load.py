@@ -10,7 +10,7 @@ from kvd.config import Config
 from kvd.errors import ConfigError
 from kvd.options.load import load, nearest
 from kvd.options.table import BY_NAME, OPTIONS
-from kvd.options.unhonoured import UNHONOURED, UNHONOURED_BY_NAME
+from kvd.options.unhonoured import UNHONOURED, UNHONOURED_BY_NAME, V3
 
 
 def loaded(file="", *, flags=(), environ=None, new=True):
@@ -148,7 +148,7 @@ def test_every_mistake_is_reported_at_once_with_value_and_place():
 
 def test_warnings_stand_after_the_mistakes_that_they_may_explain():
     lines = problems(
-        "initial-cluser: a=http://127.0.0.1:1\nname: b\ndebug: true\nmax-wals: x\n",
+        "initial-cluser: a=http://127.0.0.1:1\nname: b\nenable-pprof: true\nmax-wals: x\n",
         environ={"ETCD_NAMEE": "c", "KVD_MAX_WALS": "y"},
         flags=[("proxy-read-timeout", "1")],
     )
@@ -162,8 +162,8 @@ def test_warnings_stand_after_the_mistakes_that_they_may_explain():
             "initial-cluster? (kvd.yml:1)"
         ),
         (
-            "warning: option debug is known but not honoured (log-level: debug is the "
-            "same; kvd.yml:3)"
+            "warning: option enable-pprof is known but not honoured (it is a profiler "
+            "for Go programs; kvd.yml:3)"
         ),
         (
             'warning: unknown option "namee" is ignored, did you mean name? '
@@ -387,17 +387,82 @@ def test_kvds_own_options_have_no_etcd_variable():
     assert loaded(environ={"KVD_SEGMENT_BYTES": "65536"}).config.segment_bytes == 65536
 
 
+def other_text(option):
+    """What etcd would take and do something else with, empty when there is no such."""
+    for text in ("something", "true", "false", "7", "7s", "revision"):
+        try:
+            inert = option.changes_nothing(text)
+        except ValueError:
+            continue
+        if not inert:
+            return text
+    return ""
+
+
 @pytest.mark.parametrize("option", UNHONOURED, ids=lambda option: option.name)
 def test_known_options_that_are_not_honoured_are_never_silently_ignored(option):
-    file = f"{option.name}: something"
-    if option.refused:
+    text = other_text(option)
+    file = f"{option.name}: {text}"
+    if not text:
+        assert option.name in {"initial-election-tick-advance", "enable-grpc-gateway"}
+    elif option.refused:
         (line,) = problems(file)
         assert line.startswith(f"{option.name}: {option.why}")
+    elif option.noted:
+        (line,) = loaded(file).warnings
+        assert line == f"accepted, but {option.why}: {option.name} (kvd.yml:1)"
     else:
         (line,) = loaded(file).warnings
         assert line == (
             f"option {option.name} is known but not honoured ({option.why}; kvd.yml:1)"
         )
+
+
+def test_one_line_names_all_options_that_have_nothing_yet_to_change():
+    (line,) = loaded(
+        "quota-backend-bytes: 7\nmax-txn-ops: 128\nexperimental-compaction-batch-limit: 5",
+        flags=[("auto-compaction-retention", "1h")],
+        environ={"ETCD_MAX_REQUEST_BYTES": "9"},
+    ).warnings
+    assert line == (
+        f"accepted, but {V3}: quota-backend-bytes (kvd.yml:1), "
+        "experimental-compaction-batch-limit (kvd.yml:3), max-request-bytes (environment "
+        "variable ETCD_MAX_REQUEST_BYTES), auto-compaction-retention (flag "
+        "--auto-compaction-retention)"
+    )
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        "quota-backend-bytes: x",
+        "max-txn-ops: -1",
+        "grpc-keepalive-interval: 2",
+        "auto-compaction-retention: x",
+        "auto-compaction-mode: x",
+        "enable-pprof: maybe",
+        "cert-file: {a: b}",
+    ],
+)
+def test_an_option_that_is_not_honoured_is_read_all_the_same(file):
+    (line,) = problems(file)
+    assert line.startswith(f"{file.split(':')[0]}: ")
+    assert "expected" in line
+    assert line.endswith("kvd.yml:1)")
+
+
+@pytest.mark.parametrize(
+    ("file", "silent"),
+    [
+        ("enable-v2: True\nenable-pprof: 'FALSE'\nquota-backend-bytes: 00", True),
+        ("enable-v2: false", False),
+    ],
+)
+def test_a_value_counts_and_not_how_it_is_written(file, silent):
+    if silent:
+        assert loaded(file).warnings == ()
+    else:
+        assert "nothing would be served" in problems(file)[0]
 
 
 @pytest.mark.parametrize("option", UNHONOURED, ids=lambda option: option.name)
@@ -456,14 +521,54 @@ auto-compaction-retention: "1"
 """
     result = loaded(sample)
     assert result.config == attrs.evolve(
-        Config(), snapshot_count=10_000, strict_reconfig_check=False
+        Config(),
+        snapshot_count=10_000,
+        strict_reconfig_check=False,
+        logger="zap",
+        log_outputs=("stderr",),
+    )
+    pprof, accepted = result.warnings
+    assert "enable-pprof" in pprof
+    assert accepted.endswith(f"{V3}: auto-compaction-retention (kvd.yml:39)")
+
+
+def test_a_file_in_json_is_the_same():
+    file = (
+        '{"name": "m1", "snapshot-count": 7, "pre-vote": false, "cors": ["a", "b"],\n'
+        ' "client-transport-security": {"cert-file": null, "auto-tls": false}}'
+    )
+    result = loaded(file)
+    assert result.warnings == ()
+    assert result.config.snapshot_count == 7
+    assert result.config.cors == ("a", "b")
+    assert not result.config.pre_vote
+
+
+def test_certificates_beside_http_urls_are_only_warned_about():
+    result = loaded(
+        "client-transport-security: {cert-file: a, key-file: b}\nauto-tls: true"
     )
     assert [line.split()[1] for line in result.warnings] == [
-        "enable-pprof",
-        "logger",
-        "log-outputs",
-        "auto-compaction-retention",
+        "cert-file",
+        "key-file",
+        "auto-tls",
     ]
+    (line,) = problems("listen-peer-urls: https://127.0.0.1:2380\ncert-file: a")[:-1]
+    assert "https is not supported yet" in line
+
+
+def test_an_older_name_is_the_same_option():
+    result = loaded(flags=[("log-output", "stdout")])
+    assert result.config.log_outputs == ("stdout",)
+    assert result.given["log-outputs"].where == "flag --log-output"
+    assert nearest("log-outptu") == "log-output"
+
+
+def test_only_name_and_advertised_url_are_enough():
+    config = loaded(
+        "name: m1\ninitial-advertise-peer-urls: http://10.0.0.1:2380"
+    ).config
+    assert config.initial_cluster == (("m1", ("http://10.0.0.1:2380",)),)
 
 
 def test_the_guides_three_member_file_is_accepted():
@@ -524,6 +629,10 @@ def test_every_option_can_be_set_by_each_source(option):
         "pre-vote": "false",
         "strict-reconfig-check": "false",
         "json-depth-max": "7",
+        "debug": "true",
+        "log-package-levels": "http=debug",
+        "logger": "zap",
+        "log-outputs": "stderr",
     }.get(option.name)
     if text is None and "urls" in option.name:
         text = "http://127.0.0.1:7"
