@@ -26,7 +26,7 @@ from kvd.peer.settings import PeerIdentity, PeerSettings
 from kvd.peer.transport import AmpTransport
 from kvd.ports import endpoint
 from kvd.raft.core import Raft
-from kvd.raft.messages import Entry, HardState, RaftConfig, SnapshotMeta
+from kvd.raft.messages import NOBODY, Entry, HardState, RaftConfig, SnapshotMeta
 from kvd.storage.data_dir import Identity, StorageSettings
 from kvd.v2.machine import V2
 
@@ -218,6 +218,7 @@ def compose(
         persistence=persistence,
         is_removed=lambda member_id: member_id in cluster.removed,
         has_run=lambda member_id: _has_published(cluster.member(member_id)),
+        may_lead=lambda member_id: raft.leader in {NOBODY, member_id},
         facts=lambda: ClusterFacts(
             identity.cluster_id, cluster.version, cluster.members()
         ),

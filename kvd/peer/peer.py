@@ -1,11 +1,10 @@
-"""One other member as we send to it: dialling, the queue, the drops."""
+"""One other member as we send to it: dialling, and dialling again."""
 
 # Twisted leaves amp and Failure without annotations:
 # mypy: allow-untyped-calls
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 
 from twisted.internet.defer import CancelledError, Deferred, succeed
@@ -14,21 +13,17 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from kvd.errors import PeerError
-from kvd.peer.batches import frame
-from kvd.peer.commands import PIECE_BYTES_MAX, Purpose, Refusal, Urgent
+from kvd.peer.commands import Purpose, Refusal
 from kvd.peer.counts import PeerCounts
+from kvd.peer.outflow import Outflow
 from kvd.peer.sending import Dialler, Refused, SendingConnection
 from kvd.peer.settings import PeerSettings
-
-_NOTHING = memoryview(b"")
-
-OVERTAKING_MAX = 100
-"""Urgent messages written into a full buffer before it was empty again."""
+from kvd.raft.messages import Message
 
 
 class Peer:
     """
-    Keeps one connection to a member and a bounded queue in front of it.
+    Keeps one connection to a member, with a bounded outflow into it.
 
     ::
 
@@ -37,10 +32,10 @@ class Peer:
                                |  v                            |
                              waiting <------ lost -------------+
 
-    Messages are dropped while not connected: Raft sends better ones later, and an old
-    append that arrives after a new one only costs time. For the same reason the queue
-    does not outlive its connection.
+    Messages are dropped while not connected, unless the member has dialled us: they go
+    on its connection then.
 
+    :param deliver: takes what the member says on our connection.
     :param removed: called with a reason when the member says that we were removed.
     :param troubled: called when a message was dropped or the connection lost.
     """
@@ -56,6 +51,7 @@ class Peer:
         clock: IReactorTime,
         random: Callable[[], float],
         settings: PeerSettings,
+        deliver: Callable[[Message], None],
         troubled: Callable[[int], None],
         removed: Callable[[str], None],
     ) -> None:
@@ -66,6 +62,7 @@ class Peer:
         self._clock = clock
         self._random = random
         self._settings = settings
+        self._deliver = deliver
         self._troubled = troubled
         self._removed = removed
         self._connection: SendingConnection | None = None
@@ -75,10 +72,6 @@ class Peer:
         self._failures = 0
         self._said = ""
         self._running = False
-        self._queue: deque[bytes] = deque()
-        self._rest = _NOTHING
-        self._queued_bytes = 0
-        self._overtaking = 0
         self.counts = PeerCounts()
 
     # -- what the transport asks ---------------------------------------------------
@@ -89,84 +82,20 @@ class Peer:
         return self._connection is not None
 
     @property
+    def outflow(self) -> Outflow | None:
+        """Into our own connection to the member; None while there is none."""
+        return self._connection.outflow if self._connection is not None else None
+
+    @property
     def waiting_bytes(self) -> int:
-        """Of messages that the transport has not taken yet."""
-        return self._queued_bytes + len(self._rest)
+        """Of messages that the connection has not taken yet."""
+        outflow = self.outflow
+        return outflow.waiting_bytes if outflow is not None else 0
 
     def start(self) -> None:
         """Dial, now and whenever the connection is lost."""
         self._running = True
         self._dial()
-
-    def enqueue(self, message: bytes) -> bool:
-        """Whether the message now waits for :meth:`flush`; dropped when not."""
-        size = len(message)
-        waiting = self._queued_bytes + len(self._rest)
-        if size > self._settings.message_bytes_max:
-            self._log.error(
-                "a message of {size} bytes to member {member_id:x} is too large",
-                size=size,
-                member_id=self.member_id,
-            )
-        elif self._connection is not None and (
-            not waiting or waiting + size <= self._settings.queue_bytes_max
-        ):
-            self._queue.append(message)
-            self._queued_bytes += size
-            return True
-        return False
-
-    def enqueue_urgent(self, message: bytes) -> bool:
-        """
-        As :meth:`enqueue`, but ahead of what waits while the line is full.
-
-        A heartbeat behind megabytes on a slow line would come after the election that
-        it was to prevent.
-        """
-        connection = self._connection
-        if connection is None or connection.closed or not connection.full:
-            return self.enqueue(message)
-        if self._overtaking >= OVERTAKING_MAX:
-            return False
-        self._overtaking += 1
-        self.counts.sent_bytes += len(message)
-        connection.tell(Urgent, message=message)
-        return True
-
-    def flush(self) -> None:
-        """Write what waits, as far as the transport takes it without buffering."""
-        connection = self._connection
-        if connection is None or connection.closed:
-            return
-        while not connection.full:
-            if not self._rest:
-                if not self._queue:
-                    return
-                self._rest = self._next_messages()
-            piece = self._rest[:PIECE_BYTES_MAX]
-            self._rest = self._rest[PIECE_BYTES_MAX:]
-            self.counts.sent_bytes += len(piece)
-            connection.send_piece(piece)
-
-    def _room(self) -> None:
-        """The transport's buffer is empty again."""
-        self._overtaking = 0
-        self.flush()
-
-    def _next_messages(self) -> memoryview:
-        """At least one message, more while they fit into one piece together."""
-        frames: list[bytes] = []
-        size = 0
-        while self._queue:
-            message = self._queue[0]
-            if frames and size + len(message) > PIECE_BYTES_MAX:
-                break
-            self._queue.popleft()
-            self._queued_bytes -= len(message)
-            framed = frame(message)
-            frames.append(framed)
-            size += len(framed)
-        return memoryview(frames[0] if len(frames) == 1 else b"".join(frames))
 
     def move(self, urls: tuple[str, ...]) -> None:
         """The member is to be reached elsewhere; a connection to an old place ends."""
@@ -200,7 +129,8 @@ class Peer:
         if self._attempt is not None:
             self._attempt.cancel()
         if self._connection is not None:
-            self.flush()
+            if self.outflow is not None:
+                self.outflow.flush()
             return self._connection.finish("we are stopping")
         return succeed(None)
 
@@ -223,7 +153,13 @@ class Peer:
         self._said = ""
         self._connected_since = self._clock.seconds()
         self._connection = connection
-        connection.on_room = self._room
+        connection.outflow = Outflow(
+            connection,
+            member_id=self.member_id,
+            settings=self._settings,
+            counts=self.counts,
+        )
+        connection.on_message = self._deliver
         connection.on_round_trip = self.counts.round_trip_seconds.observe
         connection.on_gone = self._lost
         self._log.info(
@@ -276,10 +212,6 @@ class Peer:
         # One that ended at once counts as a failure: no storm of short connections.
         lived = since is not None and now - since >= self._settings.backoff_max_seconds
         self._failures = 0 if lived else self._failures + 1
-        self._queue.clear()
-        self._rest = _NOTHING
-        self._queued_bytes = 0
-        self._overtaking = 0
         if not self._running:
             return
         self._said = why

@@ -8,15 +8,12 @@ from __future__ import annotations
 from typing import Protocol
 
 import attrs
-from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.protocols import amp
-from zope.interface import implementer
 
 from kvd.errors import PeerError
-from kvd.peer.batches import Reassembly
 from kvd.peer.commands import (
     PIECE_BYTES_MAX,
-    URGENT,
     Batch,
     Hello,
     Members,
@@ -31,18 +28,20 @@ from kvd.peer.commands import (
     Urgent,
     whole_batches,
 )
-from kvd.peer.protocol import ASK, BoxConnection
+from kvd.peer.conversation import Conversation
+from kvd.peer.counts import PeerCounts
+from kvd.peer.outflow import Outflow
+from kvd.peer.protocol import ASK
 from kvd.peer.settings import (
     OLDEST_VERSION,
     PROTOCOL_VERSION,
     PeerIdentity,
     PeerSettings,
 )
-from kvd.raft.codec import decode_message
 from kvd.raft.messages import InstallSnapshot, Message
 
-RECEIVED_BYTES = 32 << 10
-"""Batch bytes between two signs of life while a long batch arrives."""
+UNREAD_MAX = 100
+"""Small words of ours into a full buffer before it was empty again."""
 
 PING_SECONDS_MAX = 60.0
 
@@ -93,8 +92,7 @@ class Host(Protocol):
     def receiving_ended(self, connection: ReceivingConnection, why: str) -> None: ...
 
 
-@implementer(IPushProducer)
-class ReceivingConnection(BoxConnection):
+class ReceivingConnection(Conversation):
     """
     A connection that another member dialled, or somebody who says so.
 
@@ -116,15 +114,12 @@ class ReceivingConnection(BoxConnection):
         identity: PeerIdentity,
         host: Host,
     ) -> None:
-        super().__init__(clock=clock, settings=settings)
-        self._identity = identity
+        super().__init__(clock=clock, settings=settings, identity=identity)
         self._host = host
-        self._messages = Reassembly(settings.message_bytes_max)
-        self._unreported_bytes = 0
+        self._unread = 0
         self._snapshot: IncomingSnapshot | None = None
         self._hello_call: IDelayedCall | None = None
         self.member_id = 0
-        self.purpose = Purpose.MESSAGES
         self.asked = b""
 
     @property
@@ -148,7 +143,7 @@ class ReceivingConnection(BoxConnection):
         if self.member_id and self.state == "init" and not self.recvd:
             pieces, data = whole_batches(data)
             for piece in pieces:
-                self._piece_received(piece)
+                self.piece_received(piece)
                 if self.closed:
                     return
         if data:
@@ -163,12 +158,15 @@ class ReceivingConnection(BoxConnection):
             else:
                 self._hello_received(box[ASK], box)
         elif name == Batch.commandName:
-            self._piece_received(box.get(b"piece", b""))
+            self.piece_received(box.get(b"piece", b""))
         elif name == Urgent.commandName:
-            self._urgent_received(box.get(b"message", b""))
+            self.urgent_received(box.get(b"message", b""))
+        elif name == Received.commandName and self.outflow is not None:
+            pass  # it lives
         elif ASK not in box:
             raise PeerError("a command without a tag")
         elif name == Ping.commandName:
+            self._said()
             self.answer(box[ASK], Ping)
         elif self.purpose is Purpose.SNAPSHOT:
             self._snapshot_command(name, box)
@@ -215,6 +213,13 @@ class ReceivingConnection(BoxConnection):
         self._end_hello()
         self.member_id = hello.member_id
         self.purpose = purpose
+        if purpose is Purpose.MESSAGES:
+            self.outflow = Outflow(
+                self,
+                member_id=hello.member_id,
+                settings=self._settings,
+                counts=PeerCounts(),
+            )
         self._answer_hello(tag, version)
         self.start_ticks(
             min(max(said["ping_milliseconds"] / 1000, 0.01), PING_SECONDS_MAX),
@@ -264,35 +269,23 @@ class ReceivingConnection(BoxConnection):
 
     # -- messages ------------------------------------------------------------------
 
-    def _piece_received(self, piece: bytes) -> None:
-        if self.purpose is not Purpose.MESSAGES:
-            raise PeerError("messages on a connection that is not for them")
-        self._unreported_bytes += len(piece)
-        if self._unreported_bytes >= RECEIVED_BYTES:
-            self.tell(Received, size=self._unreported_bytes)
-            self._unreported_bytes = 0
-        for encoded in self._messages.add(piece):
-            message = self._decoded(encoded)
-            if isinstance(message, InstallSnapshot):
-                raise PeerError("a snapshot among the messages")
-            self._host.message_received(self, message)
-            if self.closed:
-                return
+    def other_member(self) -> int:
+        return self.member_id
 
-    def _urgent_received(self, encoded: bytes) -> None:
-        message = self._decoded(encoded)
-        if self.purpose is not Purpose.MESSAGES or type(message) not in URGENT:
-            raise PeerError("a message that may not overtake others")
+    def message_received(self, message: Message) -> None:
         self._host.message_received(self, message)
 
-    def _decoded(self, encoded: bytes) -> Message:
-        message = decode_message(encoded)
-        if message.to != self._identity.member_id or message.sender != self.member_id:
-            raise PeerError(
-                f"a message from {message.sender:x} to {message.to:x}"
-                f" on the connection of {self.member_id:x}"
-            )
-        return message
+    def tell(self, command: type[amp.Command], **arguments: object) -> None:
+        if command is Received:
+            self._said()
+        super().tell(command, **arguments)
+
+    def _said(self) -> None:
+        """Our small words fill the buffer of somebody who does not read them."""
+        if self.full:
+            self._unread += 1
+            if self._unread > UNREAD_MAX:
+                raise PeerError("it does not read its answers")
 
     # -- snapshots -----------------------------------------------------------------
 
@@ -302,7 +295,7 @@ class ReceivingConnection(BoxConnection):
             if self._snapshot is not None:
                 raise PeerError("a second snapshot on one connection")
             said = self.parsed(SnapshotStart.parseArguments, box)
-            message = self._decoded(said["message"])
+            message = self.decoded(said["message"])
             if not isinstance(message, InstallSnapshot):
                 raise PeerError("a snapshot that is none")
             self._snapshot = self._host.snapshot_offered(self, message, said["size"])
@@ -321,14 +314,13 @@ class ReceivingConnection(BoxConnection):
     # -- ends ----------------------------------------------------------------------
 
     def pauseProducing(self) -> None:
-        """Our small answers fill the buffer: the other side does not read them."""
-        self.drop("it does not read its answers")
+        if self.outflow is None:
+            self.drop("it does not read its answers")
+        super().pauseProducing()
 
     def resumeProducing(self) -> None:
-        """Nothing waits here."""
-
-    def stopProducing(self) -> None:
-        """Nothing to stop."""
+        self._unread = 0
+        super().resumeProducing()
 
     def gone(self, why: str) -> None:
         self._end_hello()

@@ -12,6 +12,7 @@ from twisted.logger import Logger
 from kvd.cluster.facts import ClusterFacts, encode_facts
 from kvd.peer.commands import Purpose, Refusal
 from kvd.peer.inbox import SnapshotInbox, SnapshotReceiver
+from kvd.peer.outflow import Outflow
 from kvd.peer.peer import Peer
 from kvd.peer.receiving import Introduction, NotWelcome, ReceivingConnection
 from kvd.peer.settings import PeerIdentity, PeerSettings
@@ -21,6 +22,9 @@ REFUSAL_SECONDS = 60.0
 """Between two log lines with the same reason for a refused Hello."""
 
 REFUSALS_REMEMBERED_MAX = 256
+
+REMOTES_MAX = 16
+"""Members not known here that may be heard at one time."""
 
 
 class PeerFactory(Factory):
@@ -40,6 +44,8 @@ class Reception:
     All accepted connections.
 
     :param peers: the other members as known at the moment; the owner changes it.
+    :param may_lead: whether a member that we do not know could be whom we have to
+        follow, because we hear no other leader.
     :param facts: what anybody may know of the cluster.
     :param deliver: takes each message of a welcome member.
     """
@@ -56,6 +62,7 @@ class Reception:
         peers: Mapping[int, Peer],
         is_removed: Callable[[int], bool],
         has_run: Callable[[int], bool],
+        may_lead: Callable[[int], bool],
         facts: Callable[[], ClusterFacts],
         deliver: Callable[[Message], None],
     ) -> None:
@@ -66,12 +73,14 @@ class Reception:
         self._peers = peers
         self._is_removed = is_removed
         self._has_run = has_run
+        self._may_lead = may_lead
         self._facts = facts
         self._deliver = deliver
         self._running = False
         self._accepted: set[ReceivingConnection] = set()
         self._strangers: dict[ReceivingConnection, None] = {}
         self._incoming: dict[int, ReceivingConnection] = {}
+        self._remotes: set[int] = set()  # of these, who is not known here
         self._refusals_said: dict[str, float] = {}
         self._received_bytes: dict[int, int] = {}  # on connections that have ended
         self.factory = PeerFactory(self._accept)
@@ -137,7 +146,7 @@ class Reception:
                 Refusal.REMOVED,
                 f"member {hello.member_id:x} was removed from the cluster",
             )
-        if hello.member_id not in self._peers:
+        if hello.member_id not in self._peers and not self._is_remote(hello):
             return NotWelcome(
                 Refusal.STRANGER,
                 f"member {hello.member_id:x} is not known to member"
@@ -149,6 +158,36 @@ class Reception:
                 f"member {hello.member_id:x} has already been bootstrapped",
             )
         return None
+
+    def _is_remote(self, hello: Introduction) -> bool:
+        """
+        Somebody of our cluster who was added after all that we know.
+
+        Only while we hear no leader, or only this one: else whoever leads us will tell
+        us of all members there are.
+        """
+        if hello.purpose is Purpose.FOUNDING:
+            return False
+        known = hello.member_id in self._remotes
+        return known or (
+            hello.purpose is Purpose.MESSAGES
+            and len(self._remotes) < REMOTES_MAX
+            and self._may_lead(hello.member_id)
+        )
+
+    def way_back(self, member_id: int) -> Outflow | None:
+        """Into the connection on which this member talks to us, if there is one."""
+        connection = self._incoming.get(member_id)
+        if connection is None or connection.closed:
+            return None
+        return connection.outflow
+
+    def peers_changed(self) -> None:
+        """Who was not known here may be now, or may be known to be no member."""
+        self._remotes -= self._peers.keys()
+        for member_id in tuple(self._remotes):
+            if self._is_removed(member_id):
+                self.forget(member_id)
 
     def facts(self) -> bytes:
         """The list of members for somebody who asks for it, encoded."""
@@ -162,13 +201,19 @@ class Reception:
             self._incoming[connection.member_id] = connection
             if before is not None:
                 before.drop("a newer connection of the same member takes its place")
-            self._peers[connection.member_id].hurry()
+            peer = self._peers.get(connection.member_id)
+            if peer is None:
+                self._remotes.add(connection.member_id)
+                return
+            if connection.outflow is not None:
+                connection.outflow.counts = peer.counts
+            peer.hurry()
 
     def message_received(
         self, connection: ReceivingConnection, message: Message
     ) -> None:
         """A message of a known member, addressed to us."""
-        if connection.member_id in self._peers:
+        if connection.member_id in self._peers or connection.member_id in self._remotes:
             self._deliver(message)
 
     def snapshot_offered(
@@ -190,6 +235,7 @@ class Reception:
         self._inbox.ended(connection, why)
         if self._incoming.get(connection.member_id) is connection:
             del self._incoming[connection.member_id]
+            self._remotes.discard(connection.member_id)
         if not self._running or connection.purpose is Purpose.FOUNDING:
             return
         if stranger:

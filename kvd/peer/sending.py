@@ -1,4 +1,4 @@
-"""The side that dialled: it says Hello, then sends; answers are all it hears."""
+"""The side that dialled: it says Hello, then sends, and hears answers."""
 
 # Twisted leaves amp and Failure without annotations:
 # mypy: allow-untyped-calls
@@ -9,27 +9,29 @@ import socket
 from collections.abc import Callable
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IPushProducer, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 from twisted.protocols import amp
-from zope.interface import implementer
 
 from kvd.errors import PeerError
 from kvd.peer.commands import (
+    Batch,
     Hello,
     Ping,
     Purpose,
     Received,
     Refusal,
-    batch_box,
+    Urgent,
 )
+from kvd.peer.conversation import Conversation
 from kvd.peer.dialling import Connect, dialled
-from kvd.peer.protocol import BoxConnection, Values
+from kvd.peer.protocol import Values
 from kvd.peer.settings import (
     OLDEST_VERSION,
     PROTOCOL_VERSION,
     PeerIdentity,
     PeerSettings,
 )
+from kvd.raft.messages import Message
 
 REASON_CHARACTERS_MAX = 300
 
@@ -50,14 +52,13 @@ class Refused(PeerError):
         self.refusal = refusal
 
 
-@implementer(IPushProducer)
-class SendingConnection(BoxConnection):
+class SendingConnection(Conversation):
     """
     A connection that we dialled.
 
     :ivar welcome: fires with this connection when both Hellos were accepted; fails
         with :class:`Refused` or :class:`PeerError`.
-    :ivar full: the transport's buffer is full; :attr:`on_room` is called when not.
+    :ivar on_message: takes what the other side says here; without it, that is a breach.
     """
 
     def __init__(
@@ -69,17 +70,14 @@ class SendingConnection(BoxConnection):
         expected: int,
         purpose: Purpose,
     ) -> None:
-        super().__init__(clock=clock, settings=settings)
-        self._identity = identity
+        super().__init__(clock=clock, settings=settings, identity=identity)
         self._expected = expected
-        self._purpose = purpose
+        self.purpose = purpose
         self._ping_outstanding = False
         self.welcome: Deferred[SendingConnection] = Deferred(
             lambda _: self.drop("given up")
         )
-        # Not "paused": that word stops Twisted's parser below us.
-        self.full = False
-        self.on_room: Callable[[], None] | None = None
+        self.on_message: Callable[[Message], None] | None = None
         self.on_gone: Callable[[str], None] | None = None
         self.on_round_trip: Callable[[float], None] | None = None
 
@@ -95,7 +93,7 @@ class SendingConnection(BoxConnection):
             cluster=self._identity.cluster_id,
             member=self._identity.member_id,
             expected=self._expected,
-            purpose=self._purpose.value,
+            purpose=self.purpose.value,
             ping_milliseconds=int(self._settings.ping_seconds * 1000),
         ).addCallbacks(self._hello_answered, lambda _: None)
 
@@ -125,13 +123,20 @@ class SendingConnection(BoxConnection):
             return Refused(f"it chose protocol version {values['version']}")
         return None
 
-    def send_piece(self, piece: bytes | memoryview) -> None:
-        """One piece of the stream of messages, at most ``PIECE_BYTES_MAX``."""
-        self.transport.write(batch_box(piece))
-
-    def command_received(self, name: bytes, box: amp.AmpBox) -> None:  # noqa: ARG002 -- the other side uses it
-        if name != Received.commandName or not self.welcome.called:
+    def command_received(self, name: bytes, box: amp.AmpBox) -> None:
+        if self.on_message is not None and name == Batch.commandName:
+            self.piece_received(box.get(b"piece", b""))
+        elif self.on_message is not None and name == Urgent.commandName:
+            self.urgent_received(box.get(b"message", b""))
+        elif name != Received.commandName or not self.welcome.called:
             raise PeerError("a command that a dialler does not take")
+
+    def other_member(self) -> int:
+        return self._expected
+
+    def message_received(self, message: Message) -> None:
+        if self.on_message is not None:
+            self.on_message(message)
 
     def tick(self) -> None:
         if self.full or self._ping_outstanding:
@@ -145,17 +150,6 @@ class SendingConnection(BoxConnection):
                 self.on_round_trip(self._clock.seconds() - asked)
 
         self.request(Ping).addCallbacks(answered, lambda _: None)
-
-    def pauseProducing(self) -> None:
-        self.full = True
-
-    def resumeProducing(self) -> None:
-        self.full = False
-        if not self.closed and self.on_room is not None:
-            self.on_room()
-
-    def stopProducing(self) -> None:
-        """Nothing to stop: what waits is the peer's queue, and it is bounded."""
 
     def gone(self, why: str) -> None:
         if not self.welcome.called:

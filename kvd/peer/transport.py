@@ -19,6 +19,7 @@ from kvd.node.interfaces import Persistence, TransportEvents
 from kvd.peer.commands import URGENT, Purpose
 from kvd.peer.counts import PeerFigures
 from kvd.peer.inbox import SnapshotInbox
+from kvd.peer.outflow import Outflow
 from kvd.peer.peer import Peer
 from kvd.peer.reception import Reception
 from kvd.peer.sending import Dialler, SendingConnection
@@ -33,13 +34,16 @@ class AmpTransport:
     A :class:`kvd.node.interfaces.Transport` over AMP.
 
     Each member sends on connections that it dialled and receives on those that it
-    accepted; a snapshot travels on one of its own. Whatever is told to the events is
+    accepted, on which it answers while it has none of its own; a snapshot travels on
+    another. Whatever is told to the events is
     told in a later turn than the ``send`` that caused it.
 
     :param connect: an endpoint for one of a peer's URLs; ValueError if it makes none.
     :param random: a number from [0, 1), for the jitter of the backoff.
     :param is_removed: whether a member of this id was removed from the cluster.
     :param has_run: whether a member of this id has taken part in the cluster.
+    :param may_lead: whether a member that we do not know could be whom we have to
+        follow, because we hear no other leader.
     :param facts: what anybody may know of the cluster.
     """
 
@@ -56,6 +60,7 @@ class AmpTransport:
         persistence: Persistence,
         is_removed: Callable[[int], bool],
         has_run: Callable[[int], bool],
+        may_lead: Callable[[int], bool],
         facts: Callable[[], ClusterFacts],
         settings: PeerSettings | None = None,
     ) -> None:
@@ -80,7 +85,7 @@ class AmpTransport:
         self._running = False
         self._peers: dict[int, Peer] = {}
         self._senders: dict[int, SnapshotSender] = {}
-        self._unflushed: set[Peer] = set()
+        self._unflushed: set[Outflow] = set()
         self._troubled: set[int] = set()
         self._turn_call: IDelayedCall | None = None
         self._reception = Reception(
@@ -91,6 +96,7 @@ class AmpTransport:
             peers=self._peers,
             is_removed=is_removed,
             has_run=has_run,
+            may_lead=may_lead,
             facts=facts,
             deliver=self._deliver,
         )
@@ -129,17 +135,20 @@ class AmpTransport:
         """Queue for the members named in ``to``; what does not fit is dropped."""
         for message in messages:
             peer = self._peers.get(message.to)
-            if peer is None:
-                continue
             if isinstance(message, InstallSnapshot):
-                self._send_snapshot(peer, message)
-            elif peer.connected and (
-                peer.enqueue_urgent(encode_message(message))
+                if peer is not None:
+                    self._send_snapshot(peer, message)
+                continue
+            outflow = peer.outflow if peer is not None else None
+            if outflow is None:
+                outflow = self._reception.way_back(message.to)
+            if outflow is not None and (
+                outflow.enqueue_urgent(encode_message(message))
                 if type(message) in URGENT
-                else peer.enqueue(encode_message(message))
+                else outflow.enqueue(encode_message(message))
             ):
-                self._unflushed.add(peer)
-            else:
+                self._unflushed.add(outflow)
+            elif peer is not None:
                 peer.counts.dropped += 1
                 self._troubled.add(message.to)
         self._later()
@@ -162,14 +171,16 @@ class AmpTransport:
                 clock=self._clock,
                 random=self._random,
                 settings=self._settings,
+                deliver=self._deliver,
                 troubled=self._trouble,
                 removed=self._told_removed,
             )
             if self._running:
                 peer.start()
+        self._reception.peers_changed()
 
     def connected(self) -> frozenset[int]:
-        """Ids of the members with a working connection at the moment."""
+        """Ids of the members with a working connection of ours at the moment."""
         return frozenset(each for each, peer in self._peers.items() if peer.connected)
 
     def peers(self) -> list[PeerFigures]:
@@ -209,8 +220,8 @@ class AmpTransport:
 
     def _flush_all(self) -> None:
         unflushed, self._unflushed = self._unflushed, set()
-        for peer in unflushed:
-            peer.flush()
+        for outflow in unflushed:
+            outflow.flush()
 
     def _trouble(self, member_id: int) -> None:
         self._troubled.add(member_id)

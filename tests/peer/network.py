@@ -316,6 +316,7 @@ class Member:
         self.removed_ids = set()
         self.run_ids = set()
         self.records = ()
+        self.leader = 99
         self.events = Events()
         self.transport = AmpTransport(
             connect=network.endpoint,
@@ -326,6 +327,7 @@ class Member:
             persistence=self.disk,
             is_removed=self.removed_ids.__contains__,
             has_run=self.run_ids.__contains__,
+            may_lead=lambda other: self.leader in {0, other},
             facts=lambda: ClusterFacts(cluster_id, VERSION, self.records),
             settings=settings or PeerSettings(),
         )

@@ -6,7 +6,7 @@ import pytest
 from twisted.internet.defer import fail
 
 from kvd.peer.commands import PIECE_BYTES_MAX, Batch, Ping, batch_box
-from kvd.peer.peer import Peer
+from kvd.peer.outflow import Outflow
 from kvd.peer.reception import Reception
 from kvd.peer.settings import PeerSettings
 from kvd.raft.messages import AppendEntries, Entry, EntryKind, Heartbeat, RequestVote
@@ -62,6 +62,7 @@ def test_what_goes_to_and_comes_from_each_member_is_counted():
     one.transport.send([heartbeat(2)])
     assert one.transport.peers()[0].counts.sent_bytes > urgent
     client.protocol.drop("a cut")
+    world.streams(two, one)[0][0].protocol.drop("the way back, too")
     world.run(0.001)
     one.transport.send([heartbeat(3)])
     counts = one.transport.peers()[0].counts
@@ -304,7 +305,7 @@ def test_peer_backpressure_bounded():
     for index in range(1, sent + 1):
         one.transport.send([append(bytes(50_000), index=index)])
         world.run(0.001)
-        held = sum(map(len, peer._queue)) + len(peer._rest) + len(client.buffer)
+        held = peer.waiting_bytes + len(client.buffer)
         assert held <= bound + BUFFER_BYTES + 2 * PIECE_BYTES_MAX
     assert held > bound / 2
     assert set(one.events.unreachable_ids) == {2}
@@ -325,7 +326,7 @@ def test_an_unbounded_queue_would_be_noticed(monkeypatch):
         self._queued_bytes += len(message)
         return True
 
-    monkeypatch.setattr(Peer, "enqueue", enqueue)
+    monkeypatch.setattr(Outflow, "enqueue", enqueue)
     with pytest.raises(AssertionError):
         test_peer_backpressure_bounded()
 
