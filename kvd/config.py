@@ -60,3 +60,4 @@ class Config:
     outbox_bytes_max: int = 256 << 20  # of writes that no leader has taken yet
     peer_queue_bytes_max: int = 16 << 20  # for each peer
     json_depth_max: int = 64
+    join_as_voter: bool = False  # else a new member learns first

@@ -50,7 +50,8 @@ class BridgedRequest(WebRequest):
         self.answered: Deferred[Answer] = Deferred(self._client_gone)
         self._answer: Answer | None = None
         self._written: list[bytes] = []
-        path = given.path.encode("utf-8", "replace")
+        # Only routes see it, and to theirs a line feed is no character of a path.
+        path = given.path.replace("\n", " ").encode("utf-8", "replace")
         self.method = given.method.encode("ascii")
         self.uri = self.path = path
         self.clientproto = b"HTTP/1.1"

@@ -17,7 +17,7 @@ from werkzeug.exceptions import HTTPException
 from kvd.http import answers
 from kvd.http.bridge import BridgedRequest
 from kvd.http.exchange import Answer, Request, Response
-from kvd.http.members import BODY_BYTES_MAX as MEMBER_BYTES_MAX
+from kvd.http.memberform import BODY_BYTES_MAX as MEMBER_BYTES_MAX
 from kvd.http.members import PREFIX as MEMBERS
 from kvd.http.members import Members
 from kvd.http.settings import HttpSettings
@@ -76,7 +76,11 @@ class Control:
         wall_time_ns: Callable[[], int],
     ) -> None:
         self._members = Members(
-            member=member, cluster=cluster, json_depth_max=settings.json_depth_max
+            member=member,
+            cluster=cluster,
+            wall_time_ns=wall_time_ns,
+            json_depth_max=settings.json_depth_max,
+            join_as_voter=settings.join_as_voter,
         )
         self._stats = Stats(
             name=settings.name,
@@ -114,7 +118,7 @@ class Control:
         return self._members.machines()
 
     @_route(_app, MEMBERS, f"{MEMBERS}/", f"{MEMBERS}/<path:_rest>")
-    def _all_members(self, request: Request) -> Response:
+    def _all_members(self, request: Request) -> Response | Deferred[Response]:
         return self._members.answer(request)
 
     @_route(_app, "/v2/stats/self", methods=["GET"])

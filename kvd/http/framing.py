@@ -80,7 +80,7 @@ class Framing:
         if (
             size > _LENGTH_MAX
             or response.late
-            or not response.cors
+            or not (response.cors and response.framed)
             or (origin and not self._any_origin)
         ):
             return self.frame(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from kvd.options.option import in_bytes, in_milliseconds, own
-from kvd.options.values import Whole
+from kvd.options.values import Boolean, Whole
 
 _HOUR: Final = 3_600_000
 _GIBIBYTE: Final = 1 << 30
@@ -117,5 +117,11 @@ OWN: Final = (
         Whole(4, 500),
         "levels of a JSON request body",
         reached="400 with a message",
+    ),
+    own(
+        "join-as-voter",
+        Boolean(),
+        "a member added with this one's help votes at once, as in etcd; otherwise it "
+        "learns first, and votes once it has caught up",
     ),
 )

@@ -12,12 +12,14 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from zope.interface import directlyProvides
 
+from kvd.cluster.machine import ClusterMachine
 from kvd.cluster.members import MemberRecord
 from kvd.config import Config
 from kvd.errors import KvdError
 from kvd.http.site import ClientSite
 from kvd.node.interfaces import Applied, MemberStatus
 from kvd.node.stats import RaftTraffic
+from kvd.raft.messages import ConfigChange
 from kvd.v2.machine import V2
 
 NOW_NS = 1_700_000_000 * 10**9  # Tue, 14 Nov 2023 22:13:20 GMT
@@ -47,6 +49,8 @@ class FakeMember:
         self.out_of_space = False
         self.proposals: list[tuple[Deferred, bytes]] = []
         self.reads: list[Deferred] = []
+        self.changes: list[tuple[Deferred, ConfigChange]] = []
+        self.cluster = ClusterMachine()  # what changes are applied to
         self.cancelled = 0
         self.refusal: KvdError | None = None  # at once
 
@@ -61,6 +65,13 @@ class FakeMember:
     def read_index(self) -> Deferred:
         waiting: Deferred = Deferred(self._cancelled)
         self.reads.append(waiting)
+        return waiting
+
+    def reconfigure(self, change: ConfigChange) -> Deferred:
+        if self.refusal is not None:
+            return fail(self.refusal)
+        waiting: Deferred = Deferred(self._cancelled)
+        self.changes.append((waiting, change))
         return waiting
 
     def _cancelled(self, _waiting: Deferred) -> None:
@@ -87,6 +98,11 @@ class FakeMember:
             self.commit_index += 1
             value = self.v2.apply(index=self.commit_index, time_ns=now_ns, body=body)
             answers.append((waiting, Applied(self.commit_index, 2, value)))
+        changes, self.changes = self.changes, []
+        for waiting, change in changes:
+            self.commit_index += 1
+            changed = self.cluster.change(change)
+            answers.append((waiting, Applied(self.commit_index, 2, changed)))
         self.applied_index = self.commit_index
         for waiting, applied in answers:
             if not waiting.called:
@@ -100,7 +116,9 @@ class FakeMember:
         """Everything that waits fails so."""
         proposals, self.proposals = self.proposals, []
         reads, self.reads = self.reads, []
-        for waiting in [each for each, _ in proposals] + reads:
+        changes, self.changes = self.changes, []
+        asked = [each for each, _ in [*proposals, *changes]]
+        for waiting in asked + reads:
             if not waiting.called:
                 waiting.errback(Failure(error))
 
@@ -255,8 +273,9 @@ class Port:
 
     def settle(self) -> None:
         """Apply and read until nothing waits."""
-        while self.member.proposals or self.member.reads:
-            self.member.turn(now_ns=self.wall_time_ns())
+        member = self.member
+        while member.proposals or member.reads or member.changes:
+            member.turn(now_ns=self.wall_time_ns())
             self.clock.advance(0)
 
     def ask(self, data: bytes | str) -> tuple[bytes, str]:

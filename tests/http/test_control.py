@@ -8,7 +8,6 @@ import pytest
 from twisted.internet.defer import CancelledError, Deferred
 
 from kvd.errors import Unavailable, UnavailableReason
-from kvd.http import documents
 from kvd.node.stats import Latency
 
 A = '{"id":"d15cd804f6de6aaf","name":"a","peerURLs":["http://p1"],"clientURLs":["http://c1"]}'
@@ -123,76 +122,6 @@ def test_a_member_that_has_not_started_is_shown_without_a_name(port):
         b'{"members":[{"id":"5","name":"","peerURLs":["http://p"],"clientURLs":[]}]}\n'
     )
     assert port.request("GET", "/v2/machines").body == b""
-
-
-@pytest.mark.parametrize("method", ["PUT", "DELETE"])
-@pytest.mark.parametrize("target", ["/v2/members", "/v2/members/"])
-def test_changing_no_member_is_405_without_allow(port, method, target):
-    answer = port.request(method, target)
-    assert answer.status == 405
-    assert answer["Allow"] is None
-    assert answer["X-Etcd-Cluster-Id"] == ID
-
-
-def post(port, kind: str | None, body: bytes, read):
-    headers = f"Content-Type: {kind}\r\n" if kind is not None else ""
-    head = f"POST /v2/members HTTP/1.1\r\nHost: k\r\n{headers}"
-    head += f"Content-Length: {len(body)}\r\n\r\n"
-    said, _ = port.ask(head.encode() + body)
-    (answer,) = read(said)
-    assert answer["X-Etcd-Cluster-Id"] == ID
-    return answer.status, json.loads(answer.body)["message"]
-
-
-@pytest.mark.parametrize(
-    ("kind", "shown"),
-    [
-        ("text/plain", "text/plain"),
-        ("Application/JSON", "Application/JSON"),
-        ("Text/Plain; a=b", "text/plain"),
-        (None, ""),
-    ],
-)
-def test_a_member_must_be_json(port, read, kind, shown):
-    assert post(port, kind, b"{}", read) == (
-        415,
-        f"Bad Content-Type {shown}, accept application/json",
-    )
-
-
-@pytest.mark.parametrize("kind", ["application/json", "Application/JSON ; charset=x"])
-def test_membership_does_not_change_yet(port, read, kind):
-    body = b'{"peerURLs":["http://p3"]}'
-    assert post(port, kind, body, read) == (
-        501,
-        "kvd does not change its membership yet",
-    )
-    assert port.request("DELETE", "/v2/members/1f").status == 501
-    assert port.request("PUT", "/v2/members/1f").status == 501
-
-
-def test_json_depth_and_size(make_port, read):
-    """H07"""
-    port = make_port(json_depth_max=64)
-    kind = "application/json"
-    for opening, closing in (("[", "]"), ('{"a":', "}")):
-        for depth, status in ((64, 501), (65, 400), (8_000, 400)):
-            body = opening * depth + "1" + closing * depth
-            assert post(port, kind, body.encode(), read)[0] == status, depth
-        assert post(port, kind, opening.encode() * 8_000, read)[0] == 400
-    with pytest.raises(documents.BadDocumentError):
-        documents.read(b"[" * 20_000 + b"]" * 20_000, depth_max=64)
-    # Brackets in strings are no depth.
-    assert post(port, kind, b'["' + b"[" * 1000 + b'\\"["]', read)[0] == 501
-    for body in (b"", b" ", b"{", b"[1,]", b"NaN", b"1 2", b'"' * 3):
-        assert post(port, kind, body, read)[0] == 400, body
-    assert post(port, kind, b"", read)[1] == "unexpected end of JSON input"
-    large = b'"' + b"x" * (1 << 20) + b'"'
-    assert post(port, kind, large, read) == (413, "request body too large")
-    head = "POST /v2/members HTTP/1.1\r\nHost: k\r\nContent-Type: application/json\r\n"
-    said, end = port.ask(head + "Transfer-Encoding: chunked\r\n\r\nzz\r\n")
-    assert json.loads(read(said)[0].body)["message"] == "invalid byte in chunk length"
-    assert end == "half"
 
 
 # -- health -------------------------------------------------------------------------
