@@ -26,6 +26,7 @@ setup(
     package_data={"kvd": ["py.typed"]},
     install_requires=[
         "attrs>=23.2",
+        "bcrypt>=4.1",
         "klein>=24.8",
         "prometheus-client>=0.21",
         "pyopenssl>=24.1",

@@ -28,6 +28,7 @@ from kvd.ports import endpoint
 from kvd.raft.core import Raft
 from kvd.raft.messages import NOBODY, Entry, HardState, RaftConfig, SnapshotMeta
 from kvd.storage.data_dir import Identity, StorageSettings
+from kvd.v2.auth import Auth
 from kvd.v2.machine import V2
 
 CLUSTER_VERSION = "3.4.0"
@@ -207,7 +208,8 @@ def compose(
         entries=log.entries,
         randbelow=world.randbelow,
     )
-    v2 = V2(history_max=config.event_history)
+    auth = Auth()
+    v2 = V2(history_max=config.event_history, auth=auth)
     cluster = ClusterMachine()
     transport = AmpTransport(
         connect=partial(endpoint, world.reactor),
@@ -228,7 +230,7 @@ def compose(
         settings=settings,
         raft=raft,
         snapshot=log.snapshot,
-        applier=Applier([v2], cluster),
+        applier=Applier([auth, v2], cluster),
         cluster=cluster,
         remotes=log.remotes,
         persistence=persistence,

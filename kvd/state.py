@@ -14,11 +14,14 @@ class InternalWrite(NamedTuple):
 
     It costs the v2 store one index and one place in its history, as in etcd
     (V2-SPEC 7): ``key`` is in etcd's own name space, for example ``/0/version``.
+
+    :ivar ok: False: etcd's store refuses it, which costs no index but is counted.
     """
 
     action: str  # create, set, update, delete
     key: str
     value: str
+    ok: bool = True
 
 
 @attrs.frozen

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from kvd.apply.machine import StateMachine
+from kvd.apply.machine import Bookkeeper, StateMachine
 from kvd.apply.request import RequestId, decode_request
 from kvd.apply.sections import SectionReader, encode_sections
 from kvd.cluster.machine import ClusterMachine
@@ -47,6 +47,11 @@ class Applier:
         for machine in machines:
             known = self._machines.setdefault(machine.name, machine)
             invariant(known is machine, f"two machines are called {machine.name}")
+        self._bookkeepers = {
+            name: machine
+            for name, machine in self._machines.items()
+            if isinstance(machine, Bookkeeper)
+        }
 
     def apply(self, entry: Entry) -> Outcome:
         """A NORMAL entry or a NOOP."""
@@ -64,7 +69,7 @@ class Applier:
         self._check_next(entry.index)
         invariant(entry.kind == EntryKind.CHANGE, "only a change goes to apply_change")
         value = self._cluster.change(change)
-        self._account()
+        self._account(self._cluster)
         self.applied_index = entry.index
         return Outcome(None, value)
 
@@ -78,8 +83,9 @@ class Applier:
             unknown = RequestError(_UNKNOWN_MACHINE, f"no state machine {name!r}")
             return Outcome(request_id, unknown)
         value = machine.apply(index=index, time_ns=time_ns, body=body)
-        if machine is self._cluster:
-            self._account()
+        bookkeeper = self._bookkeepers.get(name)
+        if bookkeeper is not None:
+            self._account(bookkeeper)
         return Outcome(request_id, value)
 
     def _check_next(self, index: int) -> None:
@@ -88,8 +94,8 @@ class Applier:
                 f"entry {index} after {self.applied_index}: skipped or applied twice"
             )
 
-    def _account(self) -> None:
-        writes = self._cluster.take_writes()
+    def _account(self, bookkeeper: Bookkeeper) -> None:
+        writes = bookkeeper.take_writes()
         if writes:
             for machine in self._machines.values():
                 machine.internal_writes(writes)
@@ -130,6 +136,9 @@ class Applier:
             self._machines[section.name].restore(
                 version=section.version, chunks=section.chunks
             )
-        if missing:
-            raise StorageError(f"snapshot lacks section {min(missing)!r}")
+        for name in sorted(missing):
+            machine = self._machines[name]
+            if machine.required:
+                raise StorageError(f"snapshot lacks section {name!r}")
+            machine.restore(version=0, chunks=())
         self.applied_index = reader.applied_index

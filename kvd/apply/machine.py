@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from kvd.state import InternalWrite, Section
 
-__all__ = ["InternalWrite", "Section", "StateMachine"]
+__all__ = ["Bookkeeper", "InternalWrite", "Section", "StateMachine"]
 
 
 class StateMachine(Protocol):
@@ -16,9 +16,13 @@ class StateMachine(Protocol):
 
     It *returns* a refusal; an exception out of ``apply`` is our bug and stops the
     member.
+
+    :ivar required: whether every snapshot has a section of it. A machine that came
+        later is restored with version 0 from one that has none.
     """
 
     name: str
+    required: bool
 
     def apply(self, *, index: int, time_ns: int, body: bytes) -> object:
         """
@@ -46,4 +50,13 @@ class StateMachine(Protocol):
 
         :raises StorageError: unknown version or undecodable content.
         """
+        ...
+
+
+@runtime_checkable
+class Bookkeeper(Protocol):
+    """A machine whose bookkeeping etcd keeps in its v2 store."""
+
+    def take_writes(self) -> Sequence[InternalWrite]:
+        """What must be accounted for since the last call (V2-SPEC 7)."""
         ...

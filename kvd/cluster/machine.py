@@ -45,6 +45,7 @@ class ClusterMachine:
     """
 
     name = "cluster"
+    required = True
 
     def __init__(self) -> None:
         self._members: dict[int, MemberRecord] = {}

@@ -36,6 +36,7 @@ from kvd.testing.invariants import Invariants
 from kvd.testing.network import Network, SimulatedTransport
 from kvd.testing.observed import Recorded, Watched
 from kvd.testing.worker import SimulatedWorker
+from kvd.v2.auth import Auth
 from kvd.v2.machine import V2
 
 CLUSTER_ID = 0xC1
@@ -67,7 +68,7 @@ class Parts:
 
     raft: Callable[..., Raft] = Raft
     applier: Callable[..., Applier] = Applier
-    v2: Callable[[], V2] = V2
+    v2: Callable[..., V2] = V2
     cluster: Callable[[], ClusterMachine] = ClusterMachine
     node: Callable[..., Node] = Node
     disk: Callable[[Random], SimulatedDisk] = SimulatedDisk
@@ -139,6 +140,7 @@ class Run:
 
     node: Node
     raft: Raft
+    auth: Auth
     v2: V2
     cluster: ClusterMachine
     persistence: Persistence
@@ -236,10 +238,11 @@ class Run:
             entries=entries,
             randbelow=machine.random.randrange,
         )
-        self.v2 = parts.v2()
+        self.auth = Auth()
+        self.v2 = parts.v2(auth=self.auth)
         self.host.assembled(self)
         self.cluster = parts.cluster()
-        applier = Watched(parts.applier([self.v2], self.cluster), self, 0)
+        applier = Watched(parts.applier([self.auth, self.v2], self.cluster), self, 0)
         transport = SimulatedTransport(self._network, self.member_id, self.process)
         transport.owner = self
         self.heard = transport.heard

@@ -256,7 +256,7 @@ class Simulation:
         cluster = self.cluster
         histories, chronicle = cluster.histories, cluster.chronicle
         voices = self._voices()
-        if len({run.v2.digest() for run in voices}) != 1:
+        if len({run.v2.digest() + run.auth.digest() for run in voices}) != 1:
             raise Violated("members differ although they applied the same")
         if len({run.cluster.members() for run in voices}) != 1:
             raise Violated("members differ in who is a member")

@@ -5,6 +5,10 @@ Bytes of a command, numbers big-endian (``docs/design/request-format.rst``)::
 
     version:1 op:1 flags:1 prev_index:8 expiration:8 limit:4
     path_bytes:4 value_bytes:4 prev_value_bytes:4  path value prev_value
+
+While authentication is on, who asks stands before it (``docs/design/auth.rst``)::
+
+    version:1 (= 2) slash:1 auth_index:8 user_bytes:4  user  command of version 1
 """
 
 from __future__ import annotations
@@ -18,6 +22,8 @@ from kvd.v2.text import text_bytes
 
 _VERSION = 1
 _HEAD = struct.Struct(">BBBQqIIII")
+_CHECKED_VERSION = 2
+_CHECKED_HEAD = struct.Struct(">BBQI")
 _DIR, _REFRESH, _RECURSIVE, _EXPIRES, _PREV_VALUE = 1, 2, 4, 8, 16
 _ALL_FLAGS = 31
 _UNDECODABLE = 300
@@ -39,6 +45,18 @@ class Op(IntEnum):
 _OPS = {int(op): op for op in Op}
 
 
+class Asker(NamedTuple):
+    """
+    Who asks, as whoever let the request in has found out.
+
+    :ivar user: a name that was believed; empty: a guest.
+    :ivar index: the auth index at that time.
+    """
+
+    user: str = ""
+    index: int = 0  # type: ignore[assignment]  # hides tuple.index, unused
+
+
 class Command(NamedTuple):
     """
     One request; fields that an operation does not use keep their defaults.
@@ -48,6 +66,8 @@ class Command(NamedTuple):
     :ivar prev_index: 0: not compared.
     :ivar expiration_ns: None: permanent. Already wrapped as V2-SPEC 6 says.
     :ivar limit: SYNC: at most so many nodes expire, 0: all that are due.
+    :ivar by: None: nobody was asked who he is.
+    :ivar slash: the path that was asked for ended with a slash.
     """
 
     op: Op
@@ -60,13 +80,32 @@ class Command(NamedTuple):
     prev_index: int = 0
     recursive: bool = False
     limit: int = 0
+    by: Asker | None = None
+    slash: bool = False
+
+    @property
+    def asked_path(self) -> str:
+        """The path that permissions are about."""
+        path = "" if self.path == "/" else self.path
+        return f"{path}/" if self.slash else path
 
 
 def encode_command(command: Command) -> bytes:
     """:raises RequestError: a number does not fit its field."""
-    op, path, value, is_dir, expires, refresh, prev, prev_index, recursive, limit = (
-        command
-    )
+    (
+        op,
+        path,
+        value,
+        is_dir,
+        expires,
+        refresh,
+        prev,
+        prev_index,
+        recursive,
+        limit,
+        by,
+        slash,
+    ) = command
     path_bytes = text_bytes(path)
     value_bytes = text_bytes(value)
     prev_bytes = b"" if prev is None else text_bytes(prev)
@@ -89,13 +128,20 @@ def encode_command(command: Command) -> bytes:
             len(value_bytes),
             len(prev_bytes),
         )
+        parts = (head, path_bytes, value_bytes, prev_bytes)
+        if by is None:
+            return b"".join(parts)
+        user = text_bytes(by.user)
+        checked = _CHECKED_HEAD.pack(_CHECKED_VERSION, slash, by.index, len(user))
     except struct.error:
         raise RequestError(_UNDECODABLE, "a number of the command is too big") from None
-    return b"".join((head, path_bytes, value_bytes, prev_bytes))
+    return b"".join((checked, user, *parts))
 
 
 def decode_command(body: bytes) -> Command:
-    """:raises RequestError: these bytes are no command of this version."""
+    """:raises RequestError: these bytes are no command of a known version."""
+    if body[:1] == b"\2":
+        return _decode_checked(body)
     try:
         (
             version,
@@ -136,6 +182,19 @@ def decode_command(body: bytes) -> Command:
         flags & _RECURSIVE != 0,
         limit,
     )
+
+
+def _decode_checked(body: bytes) -> Command:
+    try:
+        _, slash, index, size = _CHECKED_HEAD.unpack_from(body)
+    except struct.error:
+        raise _undecodable("too short") from None
+    at = _CHECKED_HEAD.size + size
+    inner = body[at:]
+    if slash > 1 or inner[:1] == b"\2":
+        raise _undecodable("slash or version unknown")
+    user = body[_CHECKED_HEAD.size : at].decode("utf-8", "surrogateescape")
+    return decode_command(inner)._replace(by=Asker(user, index), slash=slash == 1)
 
 
 def _expiration(op: Op, instant: int) -> int | None:

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 from kvd.errors import RequestError, StorageError
 from kvd.state import InternalWrite, Section
 from kvd.v2 import mutations, snapshot
-from kvd.v2.commands import Command, Op, decode_command, encode_command
+from kvd.v2.auth import INSUFFICIENT, Auth
+from kvd.v2.commands import Asker, Command, Op, decode_command, encode_command
 from kvd.v2.events import Event
 from kvd.v2.stats import StoreStats
 from kvd.v2.store import Store
@@ -22,6 +23,10 @@ EXPIRE_MAX = 500
 SYNCS_MAX = 8
 # Members of removed directories freed after a batch, about a tenth of a millisecond.
 DIG_AT_PUBLISH = 1000
+UNAUTHORISED = 110
+_UNCHECKED = Asker()
+# What counts a write of the cluster's own, by its action.
+_COUNTERS = {"create": "creates", "update": "updates", "delete": "deletes"}
 
 _OPERATIONS: dict[Op, Callable[[Store, Command, int], object]] = {
     Op.SET: mutations.set_,
@@ -41,12 +46,16 @@ class V2:
 
     ``apply`` answers an :class:`Event` or a :class:`RequestError` (returned, not
     raised), and a tuple of Events for a Sync.
+
+    :param auth: who may write what; None: everybody everything.
     """
 
     name = "v2"
+    required = True
 
-    def __init__(self, history_max: int = 1000) -> None:
+    def __init__(self, history_max: int = 1000, auth: Auth | None = None) -> None:
         self._store = Store(history_max)
+        self._auth = Auth() if auth is None else auth
 
     @property
     def index(self) -> int:
@@ -73,20 +82,33 @@ class V2:
         store = self._store
         if store.graveyard:
             store.graveyard.dig()
+        if self._auth.enabled and not self._allowed(command):
+            return RequestError(UNAUTHORISED, INSUFFICIENT)
         return _OPERATIONS[command.op](store, command, time_ns)
+
+    def _allowed(self, command: Command) -> bool:
+        """What was found when it was let in holds, or is found out again."""
+        auth = self._auth
+        by = command.by or _UNCHECKED
+        return (
+            by.index == auth.index
+            or command.op is Op.SYNC
+            or auth.judge(
+                by, command.asked_path, write=True, recursive=command.recursive
+            ).allowed
+        )
 
     def internal_writes(self, writes: Sequence[InternalWrite]) -> None:
         """One index and one place in the history each; clients never see them."""
         store = self._store
+        stats = store.stats
         for write in writes:
-            store.index += 1
-            store.history.append(None)
-            if write.action == "create":
-                store.stats.creates_success += 1
-            elif write.action == "delete":
-                store.stats.deletes_success += 1
-            else:
-                store.stats.sets_success += 1
+            if write.ok:
+                store.index += 1
+                store.history.append(None)
+            counter = _COUNTERS.get(write.action, "sets")
+            counter += "_success" if write.ok else "_fail"
+            setattr(stats, counter, getattr(stats, counter) + 1)
 
     def publish(self) -> None:
         self._store.graveyard.dig(DIG_AT_PUBLISH)

@@ -15,11 +15,14 @@ from kvd.cluster.machine import (
 )
 from kvd.cluster.members import MemberRecord
 from kvd.raft.messages import ChangeKind, ConfigChange, Entry, EntryKind
-from kvd.v2.commands import Command, Op, encode_command
+from kvd.v2.auth import Auth
+from kvd.v2.authcodec import AuthRequest, Change, encode_auth_request
+from kvd.v2.commands import Asker, Command, Op, encode_command
 from kvd.v2.machine import V2
 
 SECOND = 1_000_000_000
 NOW = 1_700_000_000 * SECOND
+GUEST = Asker()
 
 
 class Machines:
@@ -27,9 +30,10 @@ class Machines:
 
     def __init__(self, make=Applier) -> None:
         self.make = make
-        self.v2 = V2()
+        self.auth = Auth()
+        self.v2 = V2(auth=self.auth)
         self.cluster = ClusterMachine()
-        self.applier = make([self.v2], self.cluster)
+        self.applier = make([self.auth, self.v2], self.cluster)
         self.log: list[tuple[Entry, ConfigChange | None]] = []
 
     def request(self, machine: str, body: bytes, *, now: int = NOW) -> Outcome:
@@ -54,6 +58,9 @@ class Machines:
         return self.request(
             "v2", encode_command(Command(Op.SET, path, value, **fields))
         )
+
+    def authorise(self, change: Change, *, by: Asker = GUEST) -> Outcome:
+        return self.request("auth", encode_auth_request(AuthRequest(by, change)))
 
     def bootstrap(self, members: int = 1) -> None:
         for n in range(members):
@@ -81,6 +88,7 @@ class Machines:
         return (
             self.applier.applied_index,
             self.v2.digest(),
+            self.auth.digest(),
             cluster.members(),
             cluster.removed,
             cluster.version,

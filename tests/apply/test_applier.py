@@ -13,11 +13,15 @@ from kvd.cluster.machine import ClusterMachine
 from kvd.cluster.members import RefusedChange
 from kvd.errors import InvariantViolated, RequestError, StorageError
 from kvd.raft.messages import ChangeKind, ConfigChange, Entry, EntryKind
-from kvd.v2.commands import Command, Op, encode_command
+from kvd.v2.accounts import PutRole, PutUser, Refused
+from kvd.v2.auth import Done
+from kvd.v2.authcodec import RemoveRole, Switch
+from kvd.v2.commands import Asker, Command, Op, encode_command
 from kvd.v2.events import Event
 from kvd.v2.machine import V2
+from kvd.v2.permissions import Permissions
 
-from .conftest import NOW, SECOND, Machines
+from .conftest import GUEST, NOW, SECOND, Machines
 
 
 def test_a_request_reaches_its_machine_and_its_answer_knows_its_asker(machines):
@@ -205,12 +209,30 @@ def a_long_log(machines: Machines) -> list[object]:
         if turn % 10 == 0:
             post = Command(Op.CREATE_IN_ORDER, "/q", expiration_ns=instant)
             machines.request("v2", encode_command(post))
+        if turn % 100 == 99:
+            some_auth(machines, turn)
         if turn % 250 == 249:
             sync = Command(Op.SYNC, "", expiration_ns=NOW + turn // 80 * SECOND)
             machines.request("v2", encode_command(sync))
             delete = Command(Op.DELETE, f"/d{turn % 5}", recursive=True)
             machines.request("v2", encode_command(delete))
     return told
+
+
+def some_auth(machines: Machines, turn: int) -> None:
+    """Users and roles come and go, the switch is on now and then."""
+    root = Asker("root", machines.auth.index)
+    if turn == 99:
+        machines.authorise(PutUser("root", "hash"))
+    machines.authorise(PutUser(f"u{turn % 7}", f"{turn}", roles=("b", "a")), by=root)
+    patterns = Permissions((f"/d{turn % 7}/*",), None)
+    machines.authorise(PutRole(f"r{turn % 5}", grant=patterns), by=root)
+    machines.authorise(PutRole(f"r{turn % 5}", patterns), by=root)
+    machines.authorise(RemoveRole(f"r{turn % 3}"), by=root)
+    machines.authorise(Switch(turn % 200 == 99), by=root)
+    # While it is on, a guest may, and a user whom nobody knows may not.
+    by = Asker(("", "nobody")[turn % 400 == 99], machines.auth.index - 1)
+    machines.set("/d1/by", f"{turn}", by=by)
 
 
 def replay_is_deterministic(make_machines, make) -> None:
@@ -289,6 +311,119 @@ def test_a_snapshot_brings_back_all_machines(machines):
     assert isinstance(refused.value, RefusedChange)
 
 
+def test_a_snapshot_of_before_authentication_has_no_users_and_the_switch_off(machines):
+    machines.set("/k", "1")
+    before = Applier([machines.v2], machines.cluster)
+    before.applied_index = 1
+    again = Machines()
+    again.authorise(PutUser("root", "hash"))
+    again.authorise(Switch(True))
+    again.applier.restore(list(before.snapshot()))
+    assert again.digest() == machines.digest()
+    assert again.auth.user("root") is None
+    assert not again.auth.enabled
+
+
+# -- authentication --
+
+
+def test_the_first_auth_write_costs_five_of_the_stores_steps_and_others_one(machines):
+    """V2-SPEC 7."""
+
+    def cost(change, *, by=GUEST) -> int:
+        before = machines.v2.index
+        machines.authorise(change, by=by)
+        return machines.v2.index - before
+
+    assert cost(Switch(True)) == 0  # no user root
+    assert cost(PutUser("root", "hash")) == 5
+    assert cost(PutUser("ann", "hash")) == 1
+    assert cost(PutUser("ann", "hash", roles=("r",))) == 0
+    assert cost(Switch(True)) == 2  # and the guest role
+    assert cost(PutUser("bob", "hash")) == 0
+    root = Asker("root", machines.auth.index)
+    assert cost(Switch(False), by=root) == 1
+    assert cost(Switch(True)) == 1
+    stats = machines.v2.stats
+    assert (stats.creates_success, stats.creates_fail) == (7, 1)
+    assert (stats.updates_success, stats.sets_success) == (3, 0)
+
+
+def test_a_removal_in_vain_makes_etcds_folders_all_the_same(machines):
+    refused = machines.authorise(RemoveRole("r")).value
+    assert refused == Refused(404, "auth: Role r doesn't exist.")
+    assert machines.v2.index == 4
+    assert machines.v2.stats.deletes_fail == 1
+    assert (machines.auth.written, machines.auth.index) == (True, 0)
+
+
+def test_auth_decided_at_log_index(make_machines):
+    """RELIABILITY A03: behind a revocation no write of the user is carried out."""
+    machines = make_machines()
+    assert machines.authorise(PutUser("root", "hash")).value == Done(
+        machines.auth.user("root"), created=True
+    )
+    machines.authorise(PutRole("r", Permissions(("/*",), ("/a/*",))))
+    machines.authorise(PutRole("guest", Permissions()))
+    machines.authorise(PutUser("ann", "hash", roles=("r",)))
+    machines.authorise(Switch(True))
+    index = machines.auth.index
+    ann, root = Asker("ann", index), Asker("root", index)
+
+    def refused(path: str, by: Asker | None) -> bool:
+        value = machines.set(path, "1", by=by).value
+        if isinstance(value, RequestError):
+            assert (value.code, value.cause, value.index) == (
+                110,
+                "Insufficient credentials",
+                0,
+            )
+            return True
+        return False
+
+    assert not refused("/a/k", ann)
+    assert refused("/a/k", None)  # let in before there was a switch
+    revoke = PutUser("ann", revoke=("r",))
+    machines.authorise(revoke, by=root)
+    # Another member let them in before it knew of the revocation.
+    assert refused("/a/k", ann)
+    assert not refused("/a/k", root)
+    machines.authorise(PutUser("ann", grant=("r",)), by=root)
+    assert not refused("/a/k", ann)
+    assert refused("/b", ann)
+    assert refused("/a", ann)
+    # Whoever knew the old password is nobody, also if the name exists again.
+    machines.authorise(PutUser("ann", "new"), by=root)
+    assert refused("/a/k", ann)
+    assert not refused("/a/k", Asker("ann", machines.auth.index))
+    # Expiry asks nobody; and a root that is none any more cannot turn it off.
+    sync = encode_command(Command(Op.SYNC, "", expiration_ns=NOW))
+    assert machines.request("v2", sync).value == ()
+    refusal = Refused(401, "Insufficient credentials")
+    assert machines.authorise(Switch(False), by=ann).value == refusal
+    assert machines.authorise(Switch(False)).value == refusal
+    machines.authorise(PutUser("root", "new"), by=root)
+    assert machines.authorise(Switch(False), by=root).value == refusal
+
+
+@pytest.mark.parametrize(
+    ("path", "slash", "pattern"),
+    [("/", False, ""), ("/", True, "/"), ("/a", False, "/a"), ("/a", True, "/a/")],
+)
+def test_a_write_is_judged_by_the_path_as_it_was_sent(machines, path, slash, pattern):
+    machines.authorise(PutUser("root", "hash"))
+    machines.authorise(PutRole("guest", Permissions(None, (pattern,))))
+    machines.authorise(Switch(True))
+
+    def answer(slash: bool) -> object:
+        post = Command(Op.CREATE_IN_ORDER, path, by=GUEST, slash=slash)
+        return machines.request("v2", encode_command(post)).value
+
+    # The root's pattern is empty, and an empty pattern is none.
+    assert isinstance(answer(slash), RequestError) is (pattern == "")
+    assert isinstance(answer(not slash), RequestError)
+
+
 def test_a_snapshot_shows_the_moment_of_its_capture(machines):
     machines.bootstrap()
     for n in range(3_000):
@@ -314,7 +449,7 @@ def test_a_snapshot_of_other_machines_is_refused(machines):
     with pytest.raises(StorageError, match="unknown"):
         machines.applier.restore(list(more.snapshot()))
     with pytest.raises(StorageError, match="lacks"):
-        more.restore(list(machines.applier.snapshot()))
+        more.restore(list(Applier([V2()], ClusterMachine()).snapshot()))
 
 
 def test_a_request_is_encoded_to_the_bytes_that_are_documented():

@@ -231,6 +231,8 @@ commands = st.one_of(
         prev_index=st.integers(min_value=0, max_value=6),
         recursive=st.booleans(),
         limit=st.just(0),
+        by=st.none(),
+        slash=st.just(False),
     ),
     st.builds(
         Command,
@@ -244,6 +246,8 @@ commands = st.one_of(
         recursive=st.just(False),
         expiration_ns=st.integers(min_value=1, max_value=5).map(lambda n: NOW + n),
         limit=st.integers(min_value=0, max_value=2),
+        by=st.none(),
+        slash=st.just(False),
     ),
 )
 watches = st.tuples(paths, st.booleans(), st.booleans(), st.integers(0, 12))

@@ -7,7 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from kvd.errors import KvdError, RequestError
-from kvd.v2.commands import Command, Op, decode_command, encode_command
+from kvd.v2.commands import Asker, Command, Op, decode_command, encode_command
 from kvd.v2.expiry import created_expiration, expiration_from_ttl, ttl_seconds_left
 from kvd.v2.machine import V2
 from kvd.v2.text import text_bytes
@@ -35,10 +35,15 @@ instants = st.integers(min_value=-(2**63), max_value=2**63 - 1).filter(bool)
         prev_index=st.integers(min_value=0, max_value=2**64 - 1),
         recursive=st.booleans(),
         limit=st.integers(min_value=0, max_value=2**32 - 1),
-    )
+        by=st.none(),
+        slash=st.just(False),
+    ),
+    st.none() | st.builds(Asker, octets, st.integers(0, 2**64 - 1)),
+    st.booleans(),
 )
 @settings(max_examples=100, deadline=None)
-def test_a_command_is_decoded_to_what_was_encoded(command):
+def test_a_command_is_decoded_to_what_was_encoded(command, by, slash):
+    command = command._replace(by=by, slash=slash and by is not None)
     decoded = decode_command(encode_command(command))
     assert decoded == command
     assert type(decoded.op) is Op
@@ -141,3 +146,22 @@ def test_before_the_year_2000_is_permanent_where_a_node_is_made(subject):
     assert subject.update("/k", expiration_ns=wrapped).node.expiration_ns == wrapped
     assert len(subject.v2.due(time_ns=NOW)) == 1
     assert len(subject.sync(NOW)) == 1
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"\2",
+        b"\2\0" + bytes(8) + b"\0\0\0\x05ab",
+        b"\2\2" + bytes(12) + encode_command(Command(Op.SET, "/k")),
+        b"\2\0" + bytes(12) + encode_command(Command(Op.SET, "/k", by=Asker())),
+    ],
+)
+def test_a_checked_command_is_one_of_version_1_behind_who_asks(body):
+    with pytest.raises(RequestError):
+        decode_command(body)
+
+
+def test_an_asker_that_does_not_fit_is_refused():
+    with pytest.raises(RequestError):
+        encode_command(Command(Op.SET, "/k", by=Asker("", 2**64)))
