@@ -12,7 +12,9 @@ from twisted.logger import Logger
 from kvd.cluster.members import MemberRecord
 from kvd.compose import Log, founders, founding, identity_of
 from kvd.config import Config
+from kvd.discovery.failures import DiscoveryFailed
 from kvd.errors import ConfigError
+from kvd.finding import Finding, lines_about
 from kvd.joining import Joined, Joining
 from kvd.node.bootstrap import bootstrap_log
 from kvd.options.checks import founding_problems
@@ -31,6 +33,9 @@ class Beginning:
 
         data on the disk?  -- yes --> recovered
              | no
+        the founders are to be found? -- yes --> asked for, or refused
+             | no                                   |
+             +--------------------------------------+
         to join a cluster? -- yes --> the members know it? -- no --> refused
              | no                          | yes
              |                           joined
@@ -65,7 +70,10 @@ class Beginning:
         if found.identity is not None and found.hard_state.term:
             waits = joins and found.snapshot is None and not found.entries
             if not waits:  # else the leader has not come to it yet
+                self._warn_of_discovery()
                 return self._recovered(opened, found.identity, read_seconds)
+        if not self._config.initial_cluster:
+            self._config = await self._find(again=found.identity is not None)
         if joins:
             return await self._join(opened)
         return await self._found(opened)
@@ -121,6 +129,32 @@ class Beginning:
             remotes=joined.members,
         )
 
+    def _warn_of_discovery(self) -> None:
+        if self._config.discovery:
+            self._log.warn(
+                "discovery: {url} is ignored: this member belongs to a cluster already",
+                url=self._config.discovery,
+            )
+
+    async def _find(self, *, again: bool) -> Config:
+        problems = founding_problems(self._config, {})
+        if problems:
+            raise ConfigError(problems)
+        self._peer_ports.turn_away()
+        finding = Finding(config=self._config, reactor=self._reactor)
+        self._question = Deferred.fromCoroutine(finding.find(again=again))
+        try:
+            config: Config = await self._question
+        except DiscoveryFailed as failed:
+            raise ConfigError(lines_about(failed, self._config)) from None
+        self._log.info(
+            "founders: {cluster}",
+            cluster=",".join(
+                f"{name}={url}" for name, urls in config.initial_cluster for url in urls
+            ),
+        )
+        return config
+
     async def _found(self, opened: Opened) -> tuple[Identity, Log]:
         problems = founding_problems(self._config, {})
         if problems:
@@ -143,7 +177,8 @@ class Beginning:
         hard_state, entries = bootstrap_log(members)
         await opened.persistence.save(hard_state, entries, None)
         self._log.info(
-            "new cluster of {names}", names=", ".join(record.name for record in members)
+            "new cluster of {names}",
+            names=", ".join(name for name, _ in self._config.initial_cluster),
         )
         return identity, Log(hard_state=hard_state, snapshot=None, entries=entries)
 

@@ -98,19 +98,28 @@ class Parts:
 
 def founders(config: Config) -> tuple[MemberRecord, ...]:
     """The founding members, as each of them works them out by itself."""
-    token = config.initial_cluster_token
+    token = token_of(config)
     return tuple(
-        MemberRecord(member_id_of(urls, token), name, urls, ())
+        MemberRecord(
+            member_id_of(urls, token),
+            # Who was found in the DNS has another name on every member.
+            "" if config.discovery_srv else name,
+            tuple(sorted(urls)),
+            (),
+        )
         for name, urls in config.initial_cluster
     )
 
 
+def token_of(config: Config) -> str:
+    """What tells apart clusters with the same URLs (V2-SPEC 15.1)."""
+    return config.discovery or config.initial_cluster_token
+
+
 def identity_of(config: Config, members: Sequence[MemberRecord]) -> Identity:
     """Who this member is among the founding ones."""
-    own = next(record for record in members if record.name == config.name)
-    return Identity(
-        own.member_id, cluster_id_of([record.member_id for record in members])
-    )
+    own = member_id_of(dict(config.initial_cluster)[config.name], token_of(config))
+    return Identity(own, cluster_id_of([record.member_id for record in members]))
 
 
 def founding(

@@ -26,12 +26,17 @@ class Config:
     advertise_client_urls: tuple[str, ...] = ("http://localhost:2379",)
     listen_peer_urls: tuple[str, ...] = ("http://localhost:2380",)
     initial_advertise_peer_urls: tuple[str, ...] = ("http://localhost:2380",)
-    # name -> peer URLs
+    # name -> peer URLs; empty: to be discovered
     initial_cluster: tuple[tuple[str, tuple[str, ...]], ...] = (
         ("default", ("http://localhost:2380",)),
     )
     initial_cluster_token: str = "etcd-cluster"  # noqa: S105 -- not a secret
     initial_cluster_state: str = "new"
+    discovery: str = ""
+    discovery_fallback: str = "proxy"
+    discovery_proxy: str = ""
+    discovery_srv: str = ""
+    discovery_srv_name: str = ""
     cors: tuple[str, ...] = ("*",)
     host_whitelist: tuple[str, ...] = ("*",)
     log_level: str = "info"
@@ -42,6 +47,7 @@ class Config:
     strict_reconfig_check: bool = True
     pre_vote: bool = True
     # kvd's own
+    name_servers: tuple[tuple[str, int], ...] = ()  # IPv4 address and port
     segment_bytes: int = 64 << 20
     disk_floor_bytes: int = 64 << 20  # below: writes refused, reads served
     disk_check_interval: int = 1_000  # ms

@@ -19,6 +19,7 @@ from kvd.options.values import is_address
 _ELECTION_MAX: Final = 50_000  # ms, etcd's
 _HEARTBEATS_MIN: Final = 5  # in an election timeout, etcd's
 _NONE: Final[frozenset[str]] = frozenset()
+_WAYS: Final = ("initial-cluster", "discovery", "discovery-srv")
 
 
 def relation_problems(
@@ -39,6 +40,7 @@ def relation_problems(
                 given["listen-client-urls"],
             )
         )
+    problems.extend(_discovery_problems(config, given))
     problems.extend(_time_problems(config, given, unsure))
     if unsure & {"listen-client-urls", "listen-peer-urls"}:
         return problems
@@ -52,6 +54,29 @@ def relation_problems(
         for url in sorted(shared)
         if urlsplit(url).port
     )
+    return problems
+
+
+def _discovery_problems(config: Config, given: Mapping[str, Given]) -> list[str]:
+    problems = []
+    ways = [name for name in _WAYS if name in given and given[name].text]
+    if len(ways) > 1:
+        problems.append(
+            problem(
+                ways[1],
+                "multiple discovery or bootstrap flags are set. Choose one of "
+                '"initial-cluster", "discovery" or "discovery-srv"',
+                given[ways[1]],
+            )
+        )
+    if config.discovery_proxy and config.discovery.startswith("https:"):
+        problems.append(
+            problem(
+                "discovery-proxy",
+                "https through a proxy is not supported, expected an http discovery URL",
+                given.get("discovery"),
+            )
+        )
     return problems
 
 
@@ -112,7 +137,15 @@ def founding_problems(
     """
     said = given.get("initial-cluster")
     problems: list[str] = []
-    if "initial-cluster" in unsure:
+    if config.discovery and config.initial_cluster_state == "existing":
+        problems.append(
+            problem(
+                "discovery",
+                "discovery URL should not be set when joining existing initial cluster",
+                given.get("discovery"),
+            )
+        )
+    if "initial-cluster" in unsure or not config.initial_cluster:
         return problems
     members = dict(config.initial_cluster)
     if "name" in unsure:

@@ -99,6 +99,8 @@ class _Gathered:
             unsure |= BY_NAME.keys() - self.given.keys()
         if "name" in unsure:  # they follow from it
             unsure |= {"data-dir", "initial-cluster"} - self.given.keys()
+        if unsure & {"discovery", "discovery-srv"}:
+            unsure |= {"initial-cluster"} - self.given.keys()
         return frozenset(unsure)
 
     def add_file(self, path: str, read_file: Callable[[str], bytes]) -> None:
@@ -216,7 +218,8 @@ def _config(gathered: _Gathered) -> Config:
     urls: object = _DEFAULTS.initial_advertise_peer_urls
     if name != _DEFAULTS.name:  # as etcd: with the name only, nothing else is wrong
         urls = values.get("initial_advertise_peer_urls", urls)
-    values.setdefault("initial_cluster", ((name, urls),))
+    discovered = values.get("discovery") or values.get("discovery_srv")
+    values.setdefault("initial_cluster", () if discovered else ((name, urls),))
     return Config(**values)  # type: ignore[arg-type]  # each read by its own kind
 
 

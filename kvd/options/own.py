@@ -5,12 +5,19 @@ from __future__ import annotations
 from typing import Final
 
 from kvd.options.option import in_bytes, in_milliseconds, own
+from kvd.options.places import NameServers
 from kvd.options.values import Boolean, Whole
 
 _HOUR: Final = 3_600_000
 _GIBIBYTE: Final = 1 << 30
 
 OWN: Final = (
+    own(
+        "name-servers",
+        NameServers(),
+        "who is asked for the records of discovery-srv; empty: those of "
+        "/etc/resolv.conf",
+    ),
     own(
         "segment-bytes",
         in_bytes(1 << 16, 4 * _GIBIBYTE),

@@ -7,6 +7,7 @@ from typing import Final
 from kvd.options.levels import PackageLevels
 from kvd.options.option import Option, in_milliseconds, own
 from kvd.options.own import OWN
+from kvd.options.places import DiscoveryUrl, Domain, ProxyUrl, SrvSuffix
 from kvd.options.values import (
     Boolean,
     Choice,
@@ -100,6 +101,33 @@ OPTIONS: Final = (
         "initial-cluster-state",
         Choice(("new", "existing")),
         "new: found the cluster; existing: join one that runs",
+    ),
+    Option(
+        "discovery",
+        DiscoveryUrl(),
+        "a token's URL of a discovery service, which tells the founders of each other",
+        difference="No user and password may be in it",
+    ),
+    Option(
+        "discovery-fallback",
+        Choice(("exit", "proxy")),
+        "what to do when others took all places of the discovery URL",
+    ),
+    Option(
+        "discovery-proxy",
+        ProxyUrl(),
+        "an HTTP proxy on the way to the discovery service",
+        difference="It takes no https discovery URL",
+    ),
+    Option(
+        "discovery-srv",
+        Domain(),
+        "the domain whose SRV records name the founders",
+    ),
+    Option(
+        "discovery-srv-name",
+        SrvSuffix(),
+        "the records are those of _etcd-server-NAME",
     ),
     Option("cors", Words(), "origins allowed by CORS; *: all, empty: none"),
     Option(

@@ -56,7 +56,6 @@ class Unhonoured:
 
 _TLS = "TLS is not supported yet"
 V3: Final = "etcd's v3 API is not served yet"
-_DISCOVERY = "discovery is not supported yet, name the members in initial-cluster"
 _PROXY = "the v2 proxy is not supported yet"
 _CHECKED = "records and snapshots are checked whenever they are read"
 _OLD = "etcd ignores it too, since 0.5"
@@ -76,11 +75,6 @@ def _v3(name: str, kind: Kind, *default: str) -> Unhonoured:
 
 
 UNHONOURED: Final = (
-    Unhonoured("discovery", _DISCOVERY, refused=True),
-    Unhonoured("discovery-srv", _DISCOVERY, refused=True),
-    Unhonoured("discovery-srv-name", _DISCOVERY),
-    Unhonoured("discovery-proxy", _DISCOVERY),
-    Unhonoured("discovery-fallback", _DISCOVERY, ("", "proxy")),
     Unhonoured("proxy", _PROXY, ("", "off"), refused=True),
     Unhonoured("proxy-failure-wait", _PROXY, ("", "5000")),
     Unhonoured("proxy-refresh-interval", _PROXY, ("", "30000")),

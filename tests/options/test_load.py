@@ -633,6 +633,12 @@ def test_every_option_can_be_set_by_each_source(option):
         "log-package-levels": "http=debug",
         "logger": "zap",
         "log-outputs": "stderr",
+        "discovery": "http://d.example/token",
+        "discovery-fallback": "exit",
+        "discovery-proxy": "p.example:3128",
+        "discovery-srv": "example.com",
+        "discovery-srv-name": "blue",
+        "name-servers": "10.0.0.2,10.0.0.3:5353",
     }.get(option.name)
     if text is None and "urls" in option.name:
         text = "http://127.0.0.1:7"

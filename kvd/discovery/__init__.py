@@ -1,0 +1,1 @@
+"""How founders find each other: a discovery service's keys, or DNS SRV records."""

@@ -1,0 +1,146 @@
+"""Who founds the cluster, when the configuration says only where to find out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+from twisted.logger import Logger
+
+from kvd.cluster.ids import member_id_of
+from kvd.compose import token_of
+from kvd.config import Config
+from kvd.discovery.failures import (
+    AlreadyRegistered,
+    DiscoveryFailed,
+    DuplicateName,
+    Founders,
+)
+from kvd.discovery.fetch import Fetch, HttpFetch, agent_of
+from kvd.discovery.names import DnsRecords
+from kvd.discovery.registry import Registry
+from kvd.discovery.srv import Records, SrvDiscovery
+from kvd.discovery.token import TokenDiscovery
+from kvd.options.values import Members
+
+Reactor = Any  # Twisted's real reactors provide many interfaces, no one names all
+
+
+class Finding:
+    """
+    Asks the discovery service or the DNS.
+
+    :param fetch: how the service is asked; None: by HTTP on the reactor.
+    :param records: the DNS; None: the name servers of the configuration.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        *,
+        config: Config,
+        reactor: Reactor,
+        fetch: Fetch | None = None,
+        records: Records | None = None,
+    ) -> None:
+        self._config = config
+        self._reactor = reactor
+        self._fetch = fetch
+        self._records = records
+
+    async def find(self, *, again: bool) -> Config:
+        """
+        The same configuration with an ``initial_cluster``. Cancelling asks no more.
+
+        :param again: an attempt of this very member was cut short.
+        :raises DiscoveryFailed: there is none for this member.
+        """
+        config = self._config
+        if config.discovery:
+            founders = await self._by_token(again=again).join()
+        else:
+            founders = await self._by_srv().join()
+        return attrs.evolve(config, initial_cluster=founders)
+
+    def _by_token(self, *, again: bool) -> TokenDiscovery:
+        config = self._config
+        urls = config.initial_advertise_peer_urls
+        fetch = self._fetch or HttpFetch(
+            agent=agent_of(self._reactor, config.discovery_proxy), clock=self._reactor
+        )
+        self._log.info(
+            "looking for the other founders at the discovery service {url}{proxy}",
+            url=config.discovery,
+            proxy=f" through {config.discovery_proxy}"
+            if config.discovery_proxy
+            else "",
+        )
+        return TokenDiscovery(
+            registry=Registry(url=config.discovery, fetch=fetch),
+            clock=self._reactor,
+            url=config.discovery,
+            member_id=f"{member_id_of(urls, token_of(config)):x}",
+            value=Members().show(((config.name, tuple(sorted(urls))),)),
+            read=_read,
+            again=again,
+        )
+
+    def _by_srv(self) -> SrvDiscovery:
+        config = self._config
+        self._log.info(
+            "looking for the founders in the DNS records of {domain}",
+            domain=config.discovery_srv,
+        )
+        return SrvDiscovery(
+            records=self._records or DnsRecords(self._reactor, config.name_servers),
+            domain=config.discovery_srv,
+            suffix=config.discovery_srv_name,
+            name=config.name,
+            advertised=config.initial_advertise_peer_urls,
+            read=_read,
+        )
+
+
+def _read(text: str) -> Founders:
+    return Members().read(text)
+
+
+def lines_about(failed: DiscoveryFailed, config: Config) -> list[str]:
+    """What went wrong, and what the operator may do; in etcd's words."""
+    url = config.discovery
+    if not url:
+        return [f"discovery-srv: {failed}"]
+    lines = [f"failed to join discovery cluster ({failed})"]
+    if isinstance(failed, AlreadyRegistered):
+        return [
+            *lines,
+            (
+                f'member "{config.name}" has previously registered with discovery service '
+                f"token ({url})."
+            ),
+            (
+                "But kvd could not find valid cluster configuration in the given data dir "
+                f"({config.data_dir})."
+            ),
+            "Please check the given data dir path if the previous bootstrap succeeded",
+            "or use a new discovery token if the previous bootstrap failed.",
+        ]
+    if isinstance(failed, DuplicateName):
+        return [
+            *lines,
+            (
+                "member with duplicated name has registered with discovery service token"
+                f"({url})."
+            ),
+            "please check (cURL) the discovery token for more information.",
+            (
+                "please do not reuse the discovery token and generate a new one to "
+                "bootstrap the cluster."
+            ),
+        ]
+    return [
+        *lines,
+        f"discovery token {url} was used, but failed to bootstrap the cluster.",
+        "please generate a new discovery token and try to bootstrap again.",
+    ]

@@ -1,0 +1,71 @@
+"""
+An authoritative name server of one domain, as a process of its own.
+
+::
+
+    python nameserver.py DOMAIN NAME=HOST:PORT ...
+
+Each NAME (``_etcd-server._tcp``) gets SRV records; the first line of its output is the
+port on 127.0.0.1 that answers.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from twisted.names import dns
+from twisted.names.authority import FileAuthority
+from twisted.names.server import DNSServerFactory
+
+
+class Zone(FileAuthority):
+    """Records from the command line in place of a file."""
+
+    def __init__(self, domain: str, services: list[str]) -> None:
+        self._services = services
+        super().__init__(domain)
+
+    def loadFile(self, domain: str) -> None:
+        name = domain.encode()
+        soa = dns.Record_SOA(b"ns." + name, b"root." + name, 1)
+        self.soa = (name, soa)
+        self.records = {name: [soa]}
+        for service in self._services:
+            label, _, target = service.partition("=")
+            host, _, port = target.partition(":")
+            record = dns.Record_SRV(0, 0, int(port), host.encode())
+            self.records.setdefault(f"{label}.{domain}".encode(), []).append(record)
+
+
+def serve(domain: str, services: list[str]) -> None:
+    from twisted.internet import reactor
+
+    factory = DNSServerFactory(authorities=[Zone(domain, services)])
+    protocol = dns.DNSDatagramProtocol(factory)
+    port = reactor.listenUDP(0, protocol, interface="127.0.0.1").getHost().port
+    reactor.listenTCP(port, factory, interface="127.0.0.1")
+    print(port, flush=True)
+    reactor.run()
+
+
+@contextmanager
+def name_server(domain: str, *services: str) -> Iterator[str]:
+    """Its address and port, while it runs."""
+    process = subprocess.Popen(
+        [sys.executable, __file__, domain, *services], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        port = process.stdout.readline().strip()
+        assert port.isdecimal(), "the name server did not start"
+        yield f"127.0.0.1:{port}"
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1], sys.argv[2:])

@@ -1,0 +1,121 @@
+"""A member that begins by discovery, as a service."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import attrs
+import pytest
+from twisted.internet.task import Clock
+from twisted.logger import globalLogPublisher
+
+from kvd.finding import Finding
+from tests.discovery.service import URL, Service
+from tests.test_service import CONFIG, House
+
+DISCOVERED = attrs.evolve(CONFIG, discovery=URL, initial_cluster=())
+
+
+@pytest.fixture
+def house():
+    made = House()
+
+    def observe(event):
+        if str(event.get("log_namespace", "")).startswith("kvd."):
+            text = event["log_format"].format(**event)
+            made.lines.append((event["log_level"].name, text))
+
+    globalLogPublisher.addObserver(observe)
+    yield made
+    globalLogPublisher.removeObserver(observe)
+
+
+@pytest.fixture
+def discovery(monkeypatch):
+    """A discovery service that the member of the house asks."""
+    service = Service(Clock(), "1")
+    monkeypatch.setattr("kvd.beginning.Finding", partial(Finding, fetch=service))
+    return service
+
+
+def test_a_discovered_member_founds_its_cluster(house, discovery):
+    house.start(DISCOVERED)
+    house.run()
+    house.line(level="info", text="founders: default=http://localhost:2380")
+    house.line(level="info", text="new cluster of default")
+    house.line(level="info", text="ready to serve")
+    house.stop()
+    # With data nobody is asked.
+    discovery.asked.clear()
+    house.lines.clear()
+    house.start(DISCOVERED)
+    house.run()
+    house.line(level="warn", text=f"discovery: {URL} is ignored")
+    house.line(level="info", text="ready to serve")
+    assert discovery.asked == []
+    house.stop()
+
+
+def test_a_discovery_that_fails_is_told_in_lines_and_nothing_is_begun(house, discovery):
+    discovery.put("1", "other=http://10.0.0.9:2380")
+    house.start(attrs.evolve(DISCOVERED, discovery_fallback="exit"))
+    house.run(0.1)
+    assert house.process.said == ["prepare", 1]
+    assert [text for level, text in house.lines if level == "critical"] == [
+        "cannot start: failed to join discovery cluster (discovery: cluster is full)",
+        (
+            f"cannot start: discovery token {URL} was used, but failed to bootstrap the "
+            "cluster."
+        ),
+        (
+            "cannot start: please generate a new discovery token and try to bootstrap "
+            "again."
+        ),
+    ]
+    house.stop()
+    assert not house.disk.exists("/data/member/identity")
+
+
+def test_discovered_urls_are_checked_as_others_are(house, discovery):
+    discovery.put("_config/size", "2")
+    discovery.put("1", "other=http://localhost:2380")
+    house.start(DISCOVERED)
+    house.run(0.1)
+    house.line(level="critical", text="has duplicate url")
+    assert house.process.said == ["prepare", 1]
+    house.stop()
+
+
+def test_a_stop_ends_the_discovery_and_nothing_was_begun(house, discovery):
+    discovery.put("_config/size", "2")
+    house.start(DISCOVERED)
+    house.run(0.1)
+    house.line(level="info", text="1 of 2 members are there, waiting for 1 more")
+    ports = [house.reactor.ports[where, 2380] for where in ("127.0.0.1", "::1")]
+    assert all(port.reading for port in ports)  # whoever asks us is turned away
+    house.stop()
+    assert house.process.said == ["prepare"]
+    assert not any(level == "critical" for level, _ in house.lines)
+    assert not house.disk.exists("/data/member/identity")
+
+
+def test_a_founding_that_was_cut_short_finds_its_own_entry(house, discovery):
+    house.start(DISCOVERED)
+    house.worker.hold_when = lambda: house.disk.exists("/data/member/identity")
+    house.run(0.1)
+    assert not any("new cluster" in text for _, text in house.lines)
+    house.disk.process_end()  # the first entries were not written
+    house.lines.clear()
+    house.start(DISCOVERED)
+    house.run()
+    house.line(level="info", text="ready to serve")
+    house.stop()
+
+
+def test_who_joins_a_cluster_discovers_none(house, discovery):
+    house.start(attrs.evolve(DISCOVERED, initial_cluster_state="existing"))
+    house.run(0.1)
+    text = "discovery: discovery URL should not be set when joining existing"
+    house.line(level="critical", text=text)
+    assert discovery.asked == []
+    house.stop()
