@@ -55,8 +55,11 @@ class Config:
     header_bytes_max: int = 1 << 20
     header_count_max: int = 500
     request_line_bytes_max: int = 1 << 20
+    path_depth_max: int = 4_096  # names of a key
+    path_bytes_max: int = 64 << 10
     header_timeout: int = 60_000  # ms, absolute, from the first byte
     body_timeout: int = 300_000  # ms, absolute, from the end of the headers
+    idle_timeout: int = 0  # ms between two requests, 0: for ever, as etcd
     connections_max: int = 10_000
     pipelined_max: int = 64  # requests read ahead on one connection
     watchers_max: int = 100_000

@@ -19,7 +19,7 @@ from kvd.cluster.facts import ClusterFacts
 from kvd.cluster.members import MemberRecord
 from kvd.compose import folder_problem, node_settings
 from kvd.config import Config
-from kvd.errors import InvariantViolated, PeerError, StorageError
+from kvd.errors import InvariantViolated, PeerError, RequestError, StorageError
 from kvd.options.table import BY_NAME
 from kvd.peer.founding import ASK_SECONDS
 from kvd.peer.sending import Refused
@@ -29,6 +29,7 @@ from kvd.raft.messages import AppendEntries, Entry, EntryKind, Heartbeat
 from kvd.service import KvdService
 from kvd.storage.data_dir import Identity
 from kvd.testing.disk import SimulatedDisk
+from kvd.v2.commands import Command, Op, encode_command
 
 CONFIG = Config(
     data_dir="/data",
@@ -561,6 +562,42 @@ def test_a_founding_that_was_cut_short_is_not_another_ones(house):
     house.line(level="critical", text="initial-cluster: was another one")
     assert house.process.said == ["prepare", 1]
     house.stop()
+
+
+def test_the_event_history_survives_restarts_from_a_snapshot(house):
+    """5,000 events of it, with an option that is raised and lowered between."""
+    larger = attrs.evolve(
+        CONFIG, event_history=5000, snapshot_count=1500, snapshot_catchup_entries=0
+    )
+    house.start(larger)
+    house.run()
+    for _ in range(50):
+        for number in range(100):
+            body = encode_command(Command(Op.SET, "/k", str(number)))
+            house.service._parts.node.propose("v2", body)
+        house.run(0.1)
+
+    def first_event(since):
+        watched = house.service._parts.v2.watch(
+            "/", recursive=True, stream=False, since=since, callback=house.lines.append
+        )
+        return watched.event.node.modified_index
+
+    index = house.service._parts.v2.index
+    first = index - 4999
+    assert first_event(first) == first
+    house.stop()
+    # Each start is an event, too; the snapshot itself holds some that are older.
+    for size, oldest in ((5000, first + 1), (10_000, first), (2000, index - 1996)):
+        house.lines.clear()
+        house.start(attrs.evolve(larger, event_history=size))
+        house.run()
+        house.line(level="info", text="recovered in 0.0 s: snapshot at index 4")
+        assert first_event(oldest) == oldest
+        if size <= 5000:
+            with pytest.raises(RequestError, match="cleared"):
+                first_event(oldest - 1)
+        house.stop()
 
 
 def joining(*answers):

@@ -31,6 +31,7 @@ from kvd.http.owner import Owner
 
 _READ_AHEAD_MAX = 64 << 10  # unread bytes beyond which the transport is paused
 _TIMEOUT = "408 Request Timeout"
+_FULL = "503 Service Unavailable"
 
 
 @implementer(IPushProducer, IHalfCloseableProtocol)
@@ -67,8 +68,7 @@ class Connection(Protocol):
             self._pipe.registerProducer(self, True)
             return
         self._closing = True
-        full = refusal_bytes("503 Service Unavailable", "too many connections")
-        self._pipe.write(full)
+        self._pipe.write(refusal_bytes(_FULL, "too many connections"))
         self._site.lingering(self)
         self._out.half_close()
 
@@ -197,6 +197,8 @@ class Connection(Protocol):
             self._site.expect(self, body=True)
         elif intake.unread:
             self._site.expect(self, body=False)
+        else:
+            self._site.rest(self)
         if self._paused:
             self._paused = False
             self._pipe.resumeProducing()
@@ -228,9 +230,8 @@ class Connection(Protocol):
             self._last = self._linger = True
         elif block.dubious or not (block.keep_old if request.old else block.keep):
             self._last = True
-        site = self._site
-        if site.deadlines:
-            site.arrived(self)
+        if self._site.deadlines:
+            self._site.arrived(self)
         if self._intake.continue_due:
             self._intake.continue_due = False
             self._out.put(CONTINUE)
@@ -277,12 +278,11 @@ class Connection(Protocol):
         self._done()
 
     def _open_stream(self, request: Request, answer: Streaming) -> None:
-        framing = self._site.framing
-        self._out.put(framing.stream_head(answer, request, last=self._last))
+        head = self._site.framing.stream_head(answer, request, last=self._last)
+        self._out.put(head)
         if request.old:
             self._last = True
-        served = self._served
-        stream = answer.begin(self)
+        served, stream = self._served, answer.begin(self)
         if self._served == served:
             self._stream = stream
             if not self._working:

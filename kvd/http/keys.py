@@ -12,6 +12,7 @@ from kvd.http.answers import method_not_allowed
 from kvd.http.exchange import Answer, Request, Response
 from kvd.http.keyerrors import error_response, unavailable_response
 from kvd.http.params import KeyParams, read_params
+from kvd.http.pathlimits import PathLimits
 from kvd.http.render import event_json
 from kvd.http.store import KeysStore
 from kvd.http.watches import Watches
@@ -34,11 +35,13 @@ class Keys:
         member: Member,
         store: KeysStore,
         watches: Watches,
+        paths: PathLimits,
         wall_time_ns: Callable[[], int],
     ) -> None:
         self._member = member
         self._store = store
         self._watches = watches
+        self._paths = paths
         self._wall_time_ns = wall_time_ns
         self._cluster_id = f"{member.cluster_id:x}"
         self._headers = (
@@ -54,6 +57,8 @@ class Keys:
         try:
             params = read_params(request)
             path = request.path[len(PREFIX) :].removesuffix("/") or "/"
+            if len(path) > self._paths.usual:
+                self._paths.check(path)
             # Every keys request looks at etcd's auth switch, which is not there.
             self._store.stats.count_get(ok=False)
             if method == "GET":

@@ -35,6 +35,10 @@ class Owner(Routes, Protocol):
         """Nothing is expected of it at the moment."""
         ...
 
+    def rest(self, connection: Connection) -> None:
+        """It has no request; the first call since the last one counts."""
+        ...
+
     def lingering(self, connection: Connection) -> None:
         """It was told that we close, and may finish talking for a moment."""
         ...

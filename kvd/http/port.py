@@ -48,6 +48,9 @@ class HttpPort(Factory):
         self.connections: set[Connection] = set()
         # When a request that is arriving, or a goodbye, has taken too long.
         self.deadlines: dict[Connection, float] = {}
+        # Those of them that wait for the first byte of their next request.
+        self._resting: set[Connection] = set()
+        self._idle_seconds = config.idle_timeout / 1000
         self._clock = clock
         self._sweep_call: IDelayedCall | None = None
         self._drained: Deferred[None] | None = None
@@ -112,6 +115,7 @@ class HttpPort(Factory):
         if len(self.connections) >= self.settings.connections_max:
             return False
         self.connections.add(connection)
+        self.rest(connection)
         return True
 
     def gone(self, connection: Connection) -> None:
@@ -122,6 +126,8 @@ class HttpPort(Factory):
 
     def expect(self, connection: Connection, *, body: bool) -> None:
         """The rest of a head or body must arrive in time; the first call counts."""
+        if connection in self._resting:
+            self.arrived(connection)
         if connection not in self.deadlines:
             settings = self.settings
             timeout = settings.body_timeout if body else settings.header_timeout
@@ -130,6 +136,13 @@ class HttpPort(Factory):
     def arrived(self, connection: Connection) -> None:
         """Nothing is expected of it at the moment."""
         self.deadlines.pop(connection, None)
+        self._resting.discard(connection)
+
+    def rest(self, connection: Connection) -> None:
+        """It has no request; the first call since the last one counts."""
+        if self._idle_seconds and self.is_open and connection not in self.deadlines:
+            self._resting.add(connection)
+            self._set_deadline(connection, self._idle_seconds)
 
     def lingering(self, connection: Connection) -> None:
         """It has been told that we close, and may finish talking."""
@@ -148,10 +161,14 @@ class HttpPort(Factory):
         self._sweep_call = None
         now = self._clock.seconds()
         late = [each for each, deadline in self.deadlines.items() if deadline <= now]
+        idle = self._resting.intersection(late)
         for connection in late:
-            del self.deadlines[connection]
+            self.arrived(connection)
         for connection in late:
-            connection.too_late()
+            if connection in idle:
+                connection.drain()
+            else:
+                connection.too_late()
         if self.deadlines and self._sweep_call is None:
             self._sweep_call = self._clock.callLater(_SWEEP_SECONDS, self._sweep)
 

@@ -10,6 +10,7 @@ from kvd.http.control import Control
 from kvd.http.exchange import Handler
 from kvd.http.fields import HeaderBlock
 from kvd.http.keys import PREFIX, Keys
+from kvd.http.pathlimits import PathLimits
 from kvd.http.port import HttpPort, empty
 from kvd.http.settings import HttpSettings
 from kvd.http.store import ClusterView, KeysStore, ServerStats
@@ -46,7 +47,13 @@ class ClientSite(HttpPort):
             backlog_max=config.stream_backlog_max,
         )
         self._keys = Keys(
-            member=member, store=keys, watches=watches, wall_time_ns=wall_time_ns
+            member=member,
+            store=keys,
+            watches=watches,
+            paths=PathLimits(
+                depth_max=config.path_depth_max, bytes_max=config.path_bytes_max
+            ),
+            wall_time_ns=wall_time_ns,
         )
         self._control = Control(
             settings=config,

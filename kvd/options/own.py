@@ -60,6 +60,18 @@ OWN: Final = (
         reached="431; the connection ends",
     ),
     own(
+        "path-depth-max",
+        Whole(1, 10_000_000),
+        "names of a key; how deep a tree may be",
+        reached="400 with code 209 and the option's name",
+    ),
+    own(
+        "path-bytes-max",
+        in_bytes(64, 1 << 26),
+        "the longest key",
+        reached="400 with code 209 and the option's name",
+    ),
+    own(
         "header-timeout",
         in_milliseconds(100, 24 * _HOUR),
         "a request's headers must be complete this long after their first byte",
@@ -70,6 +82,13 @@ OWN: Final = (
         in_milliseconds(100, 24 * _HOUR),
         "a request's body must be complete this long after its headers",
         reached="408; the connection ends",
+    ),
+    own(
+        "idle-timeout",
+        in_milliseconds(0, 24 * _HOUR),
+        "time without a request after which a connection is closed; 0: never; "
+        "an open watch is a request",
+        reached="the connection is closed without an answer",
     ),
     own(
         "connections-max",
@@ -92,7 +111,7 @@ OWN: Final = (
     own(
         "event-history",
         Whole(1, 10_000_000),
-        "events kept for waitIndex; must be the same on every member",
+        "events kept for waitIndex, also over restarts; etcd keeps 1000",
         reached="a waitIndex of before: 400 with code 401, as etcd's",
     ),
     own(

@@ -12,8 +12,9 @@ from kvd.v2.stats import StoreStats
 
 Callback: TypeAlias = Callable[[Event | None], None]
 
-# Events for one watcher between two publishes. One that would miss more than this has
-# missed what any history holds, and is dropped (told None).
+# Events for one watcher between two publishes. One for which there are more, after a
+# snapshot was installed, is dropped (told None): its client asks again with an index,
+# and is told what the history holds one event at a time.
 PENDING_MAX = 1000
 
 
