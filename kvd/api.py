@@ -13,6 +13,7 @@ from kvd.errors import (
 )
 from kvd.options.load import Loaded, load
 from kvd.process import Embedded, OwnProcess
+from kvd.proxy.service import ProxyService
 from kvd.service import KvdService
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "KvdService",
     "Loaded",
     "OwnProcess",
+    "ProxyService",
     "StorageError",
     "load",
 ]

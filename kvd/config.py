@@ -46,6 +46,12 @@ class Config:
     log_outputs: tuple[str, ...] = ("default",)
     strict_reconfig_check: bool = True
     pre_vote: bool = True
+    proxy: str = "off"
+    proxy_failure_wait: int = 5_000  # ms
+    proxy_refresh_interval: int = 30_000  # ms
+    proxy_dial_timeout: int = 1_000  # ms
+    proxy_write_timeout: int = 5_000  # ms, 0: the system's
+    proxy_read_timeout: int = 0  # ms, 0: none
     # kvd's own
     name_servers: tuple[tuple[str, int], ...] = ()  # IPv4 address and port
     segment_bytes: int = 64 << 20

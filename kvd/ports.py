@@ -126,10 +126,13 @@ class Ports:
         return tuple((host.host, host.port) for host in hosts)
 
 
-def endpoint(reactor: Reactor, url: str) -> IStreamClientEndpoint:
+def endpoint(
+    reactor: Reactor, url: str, *, seconds: float = _CONNECT_SECONDS
+) -> IStreamClientEndpoint:
     """
     Where a URL leads; a name is looked up at each attempt.
 
+    :param seconds: for an attempt to connect.
     :raises ValueError: no host or no port in it, or not http.
     """
     if urlsplit(url).scheme != "http":
@@ -138,9 +141,9 @@ def endpoint(reactor: Reactor, url: str) -> IStreamClientEndpoint:
     try:
         version = ipaddress.ip_address(host).version
     except ValueError:
-        return HostnameEndpoint(reactor, host, port, _CONNECT_SECONDS)
+        return HostnameEndpoint(reactor, host, port, seconds)
     kind = TCP4ClientEndpoint if version == 4 else TCP6ClientEndpoint
-    made: IStreamClientEndpoint = kind(reactor, host, port, _CONNECT_SECONDS)
+    made: IStreamClientEndpoint = kind(reactor, host, port, seconds)
     return made
 
 

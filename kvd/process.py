@@ -40,10 +40,11 @@ Reactor = Any  # Twisted's real reactors provide many interfaces, no one names a
 class Process(Protocol):
     """The process as the service sees it."""
 
-    def prepare(self) -> None:
+    def prepare(self, *, sockets_each: int = 1) -> None:
         """
         Once, at start, before anything is scheduled.
 
+        :param sockets_each: what a client takes; of a proxy, one to a member, too.
         :raises ConfigError: it cannot be prepared as it should be.
         """
         ...
@@ -67,7 +68,7 @@ class Embedded:
     def __init__(self, ended: Callable[[int], None]) -> None:
         self.end = ended
 
-    def prepare(self) -> None:
+    def prepare(self, *, sockets_each: int = 1) -> None:
         """Nothing: clock, signals and collector are the owner's."""
 
     def recovered(self) -> None:
@@ -109,13 +110,13 @@ class OwnProcess:
         self._limits = limits if limits is not None else Limits()
         self._status = 0
 
-    def prepare(self) -> None:
+    def prepare(self, *, sockets_each: int = 1) -> None:
         problems: tuple[str, ...] = ()
         try:
             self._logs.begin()
         except ConfigError as error:
             problems = error.problems
-        self._take_descriptors()
+        self._take_descriptors(sockets_each)
         use_monotonic_clock(self._reactor, time.monotonic)
         self._reactor.callWhenRunning(self._take_signals)
         atexit.register(self._leave)
@@ -148,8 +149,8 @@ class OwnProcess:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._signalled)
 
-    def _take_descriptors(self) -> None:
-        wanted = self._connections_max + _DESCRIPTORS
+    def _take_descriptors(self, sockets_each: int) -> None:
+        wanted = self._connections_max * sockets_each + _DESCRIPTORS
         had = allow_descriptors(wanted, self._limits)
         if had < wanted:
             self._log.warn(
@@ -159,7 +160,7 @@ class OwnProcess:
                 clients=self._connections_max,
                 wanted=wanted,
                 had=had,
-                fitting=max(had - _DESCRIPTORS, 1),
+                fitting=max((had - _DESCRIPTORS) // sockets_each, 1),
             )
 
     def _signalled(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 -- what signal gives

@@ -29,6 +29,7 @@ from kvd.options.unhonoured import EXPERIMENTAL, UNHONOURED_BY_NAME
 
 _PROBLEMS_SHOWN_MAX: Final = 100
 IDENTITY_FILE: Final = "member/identity"
+PROXY_FOLDER: Final = "proxy"
 _ANYWHERE: Final = ("203.0.113.1", 9)  # kept for documentation: in nobody's network
 _EXIT_BAD_CONFIGURATION: Final = 1
 _EXIT_BAD_USAGE: Final = 2
@@ -172,17 +173,17 @@ def version() -> str:
 
 
 def makeService(options: Options) -> IService:
-    """The member, not started."""
+    """The member or proxy, not started."""
     from twisted.internet import reactor  # noqa: PLC0415 -- twistd chooses it before
 
     from kvd.process import OwnProcess  # noqa: PLC0415 -- the same
-    from kvd.service import KvdService  # noqa: PLC0415 -- the same
+    from kvd.role import Daemon  # noqa: PLC0415 -- the same
 
     if options.loaded is None:
         raise usage.UsageError("no options were parsed")
     loaded = options.loaded
     config = loaded.config
-    return KvdService(
+    return Daemon(
         reactor=reactor,
         config=config,
         process=OwnProcess(
@@ -221,7 +222,8 @@ def _default_host() -> str:
 
 
 def _is_new(data_dir: str) -> bool:
-    return not os.path.exists(os.path.join(data_dir, IDENTITY_FILE))
+    kept = (IDENTITY_FILE, PROXY_FOLDER)
+    return not any(os.path.exists(os.path.join(data_dir, name)) for name in kept)
 
 
 def _end(problems: Sequence[str], status: int) -> NoReturn:

@@ -219,6 +219,13 @@ def test_initial_options_are_not_checked_once_there_is_a_member(tmp_path, capsys
     assert parsed(*arguments).config.data_dir == "d"
 
 
+def test_initial_options_are_not_checked_once_there_is_a_proxy(tmp_path, capsys):
+    arguments = ("--initial-cluster=a=http://127.0.0.1:1", "--data-dir=d")
+    assert ended(capsys, *arguments)[0] == 1
+    (tmp_path / "d" / "proxy").mkdir(parents=True)
+    assert parsed(*arguments).config.proxy == "off"
+
+
 def test_who_listens_everywhere_advertises_the_default_route(monkeypatch):
     monkeypatch.setattr(tap, "_default_host", lambda: "192.0.2.7")
     loaded = parsed("--listen-peer-urls", "http://0.0.0.0:3380")

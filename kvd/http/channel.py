@@ -12,10 +12,7 @@ from __future__ import annotations
 from typing import cast
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import (
-    IHalfCloseableProtocol,
-    IPushProducer,
-)
+from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -42,8 +39,9 @@ class Connection(Protocol):
     _pipe: Pipe
     _out: Outgoing
 
-    def __init__(self, site: Owner) -> None:
+    def __init__(self, site: Owner, client: str = "") -> None:
         self._site = site
+        self._client = client
         self._intake = Intake(site)
         self._working = False
         self._paused = False  # we asked the transport not to read
@@ -55,6 +53,7 @@ class Connection(Protocol):
         self._in_body = False  # a head was read, and its body is awaited
         self._ended = False  # the client will send no more
         self._served = 0  # answers completed
+        self._chunked = False  # the stream's pieces are sent as chunks
         self._request: Request | None = None  # being answered
         self._waiting: Deferred[Answer] | None = None
         self._stream: Stream | None = None
@@ -225,6 +224,7 @@ class Connection(Protocol):
     def _begin(self, handler: Handler, request: Request, unread: bool) -> None:
         self._request = request
         self._in_body = False
+        request.client = self._client
         block = request.block
         if unread:
             self._last = self._linger = True
@@ -278,10 +278,11 @@ class Connection(Protocol):
         self._done()
 
     def _open_stream(self, request: Request, answer: Streaming) -> None:
+        self._chunked = answer.length is None and not request.old
+        if answer.length is None and request.old:
+            self._last = True
         head = self._site.framing.stream_head(answer, request, last=self._last)
         self._out.put(head)
-        if request.old:
-            self._last = True
         served, stream = self._served, answer.begin(self)
         if self._served == served:
             self._stream = stream
@@ -308,18 +309,16 @@ class Connection(Protocol):
 
     def send(self, piece: bytes) -> None:
         """See ``Outlet.send``."""
-        request = self._request
-        self._out.put(piece if request is not None and request.old else chunk(piece))
+        self._out.put(chunk(piece) if self._chunked else piece)
         if not self._working:
             self._out.flush()
 
     def end(self, last: bytes = b"") -> None:
         """See ``Outlet.end``."""
-        request = self._request
-        if request is not None and request.old:
-            self._out.put(last)
-        else:
-            self._out.put(chunk(last) + LAST_CHUNK if last else LAST_CHUNK)
+        if last:
+            self._out.put(chunk(last) if self._chunked else last)
+        if self._chunked:
+            self._out.put(LAST_CHUNK)
         self._done()
 
     # -- writing and closing --------------------------------------------------------------

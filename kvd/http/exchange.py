@@ -19,9 +19,19 @@ class Request:
     :ivar old: HTTP/1.0.
     :ivar body: what came, if this route reads bodies.
     :ivar form_problem: why the body cannot be read as a form, empty if it can.
+    :ivar client: the client's address without its port, empty when it has none.
     """
 
-    __slots__ = ("block", "body", "form_problem", "method", "old", "path", "query")
+    __slots__ = (
+        "block",
+        "body",
+        "client",
+        "form_problem",
+        "method",
+        "old",
+        "path",
+        "query",
+    )
 
     def __init__(
         self,
@@ -40,6 +50,7 @@ class Request:
         self.old = old
         self.body = body
         self.form_problem = form_problem
+        self.client = ""
 
 
 class Response(NamedTuple):
@@ -101,11 +112,20 @@ class Stream(Protocol):
 
 
 class Streaming(NamedTuple):
-    """An answer whose head leaves now and whose body comes later."""
+    """
+    An answer whose head leaves now and whose body comes later.
+
+    :ivar length: bytes that the body will have, told in ``headers`` (0 where the method
+        or the status allows none); None: it is sent in chunks.
+    :ivar phrase: of an answer that another server gave: its reason. ``headers`` are then
+        complete but for CORS and the framing.
+    """
 
     status: int
     headers: bytes
     begin: Callable[[Outlet], Stream]
+    length: int | None = None
+    phrase: bytes = b""
 
 
 Answer: TypeAlias = Response | Streaming

@@ -29,6 +29,7 @@ _REASONS = {
     421: "Misdirected Request",
     500: "Internal Server Error",
     501: "Not Implemented",
+    502: "Bad Gateway",
     503: "Service Unavailable",
 }
 _CORS = (
@@ -63,13 +64,14 @@ class Framing:
         self._second = -1
         self._date = b""
         self._date_and_length = b""
-        cors_any = _CORS.format(origin="*") if self._any_origin else ""
+        any_cors = _CORS.format(origin="*") if self._any_origin else ""
+        self._any_cors = any_cors.encode("ascii")
         self._bare_starts = {
             status: f"HTTP/1.1 {status} {reason}\r\n".encode("ascii")
             for status, reason in _REASONS.items()
         }
         self._starts = {
-            status: start + cors_any.encode("ascii")
+            status: start + self._any_cors
             for status, start in self._bare_starts.items()
         }
 
@@ -179,16 +181,30 @@ class Framing:
     def stream_head(self, answer: Streaming, request: Request, *, last: bool) -> bytes:
         """A complete head of a body that comes piece by piece."""
         old = request.old
+        origin = request.block.origin
+        if answer.phrase:
+            head = self._relayed_head(answer, origin=origin, old=old)
+        else:
+            head = self.head(answer.status, answer.headers, origin=origin, old=old)
+        chunked = answer.length is None and not old
+        connection = b""
+        if old and not last:
+            connection = b"Connection: keep-alive\r\n"
+        elif last and not old:
+            connection = b"Connection: close\r\n"
         return b"".join(
             (
-                self.head(
-                    answer.status, answer.headers, origin=request.block.origin, old=old
-                ),
-                b"" if old else b"Transfer-Encoding: chunked\r\n",
-                b"Connection: close\r\n" if last and not old else b"",
+                head,
+                b"Transfer-Encoding: chunked\r\n" if chunked else b"",
+                connection,
                 b"\r\n",
             )
         )
+
+    def _relayed_head(self, answer: Streaming, *, origin: bytes, old: bool) -> bytes:
+        """Another server's; the only CORS headers are ours."""
+        start = b"HTTP/1.%d %d %b\r\n" % (0 if old else 1, answer.status, answer.phrase)
+        return b"".join((start, self._any_cors, self._cors_for(origin), answer.headers))
 
     def _cors_for(self, origin: bytes | None) -> bytes:
         """Where only some origins may: these are told so, others nothing."""

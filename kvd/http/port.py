@@ -64,9 +64,11 @@ class HttpPort(Factory):
 
     # -- life ---------------------------------------------------------------------------
 
-    def buildProtocol(self, addr: IAddress | None) -> Connection | None:  # noqa: ARG002 -- Twisted's
+    def buildProtocol(self, addr: IAddress | None) -> Connection | None:
         """None, which closes the connection, once the site is draining."""
-        return None if self.is_draining else Connection(self)
+        if self.is_draining:
+            return None
+        return Connection(self, str(getattr(addr, "host", "")))
 
     def open_for_business(self) -> None:
         """This member has a leader and has published itself: answer everybody."""

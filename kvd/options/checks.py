@@ -27,8 +27,11 @@ def relation_problems(
 ) -> list[str]:
     """One line for each pair of options that does not fit together."""
     problems = []
+    member = config.proxy == "off"  # a proxy advertises nothing, and hears no members
     if (
-        "listen-client-urls" in given
+        member
+        and "proxy" not in unsure
+        and "listen-client-urls" in given
         and "advertise-client-urls" not in given
         and "advertise-client-urls" not in unsure
     ):
@@ -42,7 +45,7 @@ def relation_problems(
         )
     problems.extend(_discovery_problems(config, given))
     problems.extend(_time_problems(config, given, unsure))
-    if unsure & {"listen-client-urls", "listen-peer-urls"}:
+    if not member or unsure & {"listen-client-urls", "listen-peer-urls", "proxy"}:
         return problems
     shared = set(config.listen_client_urls) & set(config.listen_peer_urls)
     problems.extend(

@@ -53,7 +53,7 @@ def load(
 ) -> Loaded:
     """
     :param flags: name without dashes, and text, in the order of the command line.
-    :param is_new: whether a data folder holds no member yet, so that the options that
+    :param is_new: whether a data folder holds no member yet, nor a proxy, so that the options that
         found a cluster are checked too.
     :param default_host: this machine's address towards everywhere else, empty when it
         has none.
@@ -71,7 +71,8 @@ def load(
     config, lines = with_reachable_urls(config, given, default_host)
     gathered.warnings.extend(lines)
     gathered.problems.extend(relation_problems(config, given, unsure))
-    if "data-dir" not in unsure and is_new(config.data_dir):
+    member = config.proxy == "off" and not unsure & {"proxy", "data-dir"}
+    if member and is_new(config.data_dir):
         gathered.problems.extend(founding_problems(config, given, unsure))
     gathered.warn_of_noted()
     if gathered.problems:

@@ -39,7 +39,8 @@ OWN: Final = (
         "request-bytes-max",
         in_bytes(1024, 60 << 20),
         "the longest request body",
-        reached="400 with code 210, http: POST too large; the connection ends",
+        reached="400 with code 210, http: POST too large, of a proxy 413; the "
+        "connection ends",
     ),
     own(
         "header-bytes-max",
@@ -129,8 +130,9 @@ OWN: Final = (
     own(
         "outbox-bytes-max",
         in_bytes(1 << 20, 16 * _GIBIBYTE),
-        "writes that wait for a leader to take them; beyond it they are refused",
-        reached="500 with code 300, etcdserver: too many requests",
+        "writes that wait for a leader to take them, and at a proxy bodies that wait "
+        "for an answer; beyond it they are refused",
+        reached="500 with code 300, etcdserver: too many requests; of a proxy 503",
     ),
     own(
         "peer-queue-bytes-max",

@@ -170,6 +170,43 @@ OPTIONS: Final = (
         "ask before campaigning, so that a member that was cut off disturbs nobody",
         difference="Etcd's default is false",
     ),
+    Option(
+        "proxy",
+        Choice(("off", "readonly", "on")),
+        "on: forward requests to the members of initial-cluster and be none of them; "
+        "readonly: GET only",
+        difference="What is forwarded, and how often, see the page on differences",
+    ),
+    Option(
+        "proxy-failure-wait",
+        in_milliseconds(0, 24 * _HOUR),
+        "a member that did not answer a proxy is not asked again for this long",
+    ),
+    Option(
+        "proxy-refresh-interval",
+        in_milliseconds(100, 24 * _HOUR),
+        "time between two questions of a proxy where the members are; a second while "
+        "it knows none and this is at least 30000",
+        difference="Etcd takes less than 100, too",
+    ),
+    Option(
+        "proxy-dial-timeout",
+        in_milliseconds(10, _HOUR),
+        "a proxy's attempt to connect to a member is given up after this",
+        difference="Etcd takes less than 10, too, and 0 for no time-out",
+    ),
+    Option(
+        "proxy-write-timeout",
+        in_milliseconds(0, 24 * _HOUR),
+        "what a proxy sends must be acknowledged by the member's machine in this time; "
+        "0: the system's, about a quarter of an hour",
+    ),
+    Option(
+        "proxy-read-timeout",
+        in_milliseconds(0, 24 * _HOUR),
+        "a proxy gives a member up that sends nothing for this long, which ends quiet "
+        "watches too; 0: never",
+    ),
     *OWN,
 )
 

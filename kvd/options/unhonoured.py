@@ -56,7 +56,6 @@ class Unhonoured:
 
 _TLS = "TLS is not supported yet"
 V3: Final = "etcd's v3 API is not served yet"
-_PROXY = "the v2 proxy is not supported yet"
 _CHECKED = "records and snapshots are checked whenever they are read"
 _OLD = "etcd ignores it too, since 0.5"
 _NO = ("", "false")
@@ -75,12 +74,6 @@ def _v3(name: str, kind: Kind, *default: str) -> Unhonoured:
 
 
 UNHONOURED: Final = (
-    Unhonoured("proxy", _PROXY, ("", "off"), refused=True),
-    Unhonoured("proxy-failure-wait", _PROXY, ("", "5000")),
-    Unhonoured("proxy-refresh-interval", _PROXY, ("", "30000")),
-    Unhonoured("proxy-dial-timeout", _PROXY, ("", "1000")),
-    Unhonoured("proxy-write-timeout", _PROXY, ("", "5000")),
-    Unhonoured("proxy-read-timeout", _PROXY, ("", "0")),
     _switch(
         "force-new-cluster", "disaster recovery is not supported yet", refused=True
     ),

@@ -81,9 +81,9 @@ class DataDir:
         disk = self._disk
         for folder in (self.data_folder, self.wal_folder):
             disk.make_folder(folder)
-        self._lock(self.data_folder)
+        self._locks.append(take_lock(disk, self.data_folder))
         if self._own_wal_folder:
-            self._lock(self.wal_folder)
+            self._locks.append(take_lock(disk, self.wal_folder))
         for folder in (self.member_folder, self.snap_folder):
             disk.make_folder(folder)
         if disk.exists(self.identity_path):
@@ -109,23 +109,27 @@ class DataDir:
         while self._locks:
             self._locks.pop().release()
 
-    def _lock(self, folder: str) -> None:
-        path = f"{folder}/lock"
-        try:
-            self._locks.append(self._disk.lock(path))
-        except BlockingIOError as error:
-            holder = self._disk.read(path, 0, _LOCK_BYTES_MAX).decode(
-                "ascii", "replace"
-            )
-            who = f" (process {holder.strip()})" if holder.strip() else ""
-            raise StorageError(f"another kvd{who} is using it", path=path) from error
-
     def _read_identity(self) -> Identity:
         data = self._disk.read(self.identity_path, 0, _IDENTITY_BYTES_MAX)
         try:
             return decode_identity(data)
         except ValueError as error:
             raise StorageError(str(error), path=self.identity_path) from error
+
+
+def take_lock(disk: Disk, folder: str) -> Lock:
+    """
+    Keep every other kvd out of a folder.
+
+    :raises StorageError: one is in it.
+    """
+    path = f"{folder}/lock"
+    try:
+        return disk.lock(path)
+    except BlockingIOError as error:
+        holder = disk.read(path, 0, _LOCK_BYTES_MAX).decode("ascii", "replace")
+        who = f" (process {holder.strip()})" if holder.strip() else ""
+        raise StorageError(f"another kvd{who} is using it", path=path) from error
 
 
 def encode_identity(identity: Identity) -> bytes:

@@ -150,7 +150,7 @@ def test_warnings_stand_after_the_mistakes_that_they_may_explain():
     lines = problems(
         "initial-cluser: a=http://127.0.0.1:1\nname: b\nenable-pprof: true\nmax-wals: x\n",
         environ={"ETCD_NAMEE": "c", "KVD_MAX_WALS": "y"},
-        flags=[("proxy-read-timeout", "1")],
+        flags=[("auto-tls", "true")],
     )
     assert lines == [
         (
@@ -170,8 +170,8 @@ def test_warnings_stand_after_the_mistakes_that_they_may_explain():
             "(environment variable ETCD_NAMEE)"
         ),
         (
-            "warning: option proxy-read-timeout is known but not honoured (the v2 proxy "
-            "is not supported yet; flag --proxy-read-timeout)"
+            "warning: option auto-tls is known but not honoured (TLS is not supported "
+            "yet; flag --auto-tls)"
         ),
     ]
 
@@ -639,6 +639,7 @@ def test_every_option_can_be_set_by_each_source(option):
         "discovery-srv": "example.com",
         "discovery-srv-name": "blue",
         "name-servers": "10.0.0.2,10.0.0.3:5353",
+        "proxy": "readonly",
     }.get(option.name)
     if text is None and "urls" in option.name:
         text = "http://127.0.0.1:7"
@@ -674,3 +675,36 @@ def test_a_long_or_unprintable_value_is_shown_short_and_clean():
     (line,) = problems(flags=[("snapshot-count", "\x1b[31m" + "9" * 5000)])
     assert len(line) < 250
     assert "\x1b" not in line
+
+
+# -- proxies -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", ["on", "readonly"])
+def test_a_proxy_needs_no_urls_of_its_own_to_be_told_to_anybody(mode):
+    # Etcd says so too; and its own name need not be one of the members'.
+    config = loaded(
+        f"proxy: {mode}\nname: p\nlisten-client-urls: http://127.0.0.1:2380\n"
+        "listen-peer-urls: http://127.0.0.1:2380\n"
+        "initial-cluster: m=http://10.0.0.1:2380,n=http://10.0.0.1:2380\n"
+    ).config
+    assert config.proxy == mode
+    assert config.initial_cluster == (
+        ("m", ("http://10.0.0.1:2380",)),
+        ("n", ("http://10.0.0.1:2380",)),
+    )
+
+
+def test_what_a_proxy_would_not_need_is_not_asked_for_while_its_mode_is_unsure():
+    assert problems("proxy: maybe\nlisten-client-urls: http://127.0.0.1:9\n") == [
+        'proxy: expected one of off, readonly, on (got "maybe", kvd.yml:1)'
+    ]
+
+
+def test_the_times_of_a_proxy_are_etcds():
+    config = loaded("proxy: off\n").config
+    assert config.proxy_failure_wait == 5000
+    assert config.proxy_refresh_interval == 30000
+    assert config.proxy_dial_timeout == 1000
+    assert config.proxy_write_timeout == 5000
+    assert config.proxy_read_timeout == 0

@@ -1,0 +1,220 @@
+"""A proxy as a Twisted service."""
+
+# Twisted leaves MultiService and Failure without annotations:
+# mypy: allow-untyped-calls
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Sequence
+from functools import partial
+from random import SystemRandom
+from typing import Any, Final
+
+from twisted.application.service import MultiService
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+import kvd
+import twisted
+from kvd.config import Config
+from kvd.errors import ConfigError, StorageError
+from kvd.node.settled import settled
+from kvd.ports import Ports, endpoint
+from kvd.process import Process, StallWatchdog
+from kvd.proxy.asking import Asking
+from kvd.proxy.client import MemberClient
+from kvd.proxy.endpoints import Endpoints
+from kvd.proxy.folder import ProxyFolder
+from kvd.proxy.forwarding import Forwarding
+from kvd.proxy.liveness import watch_over
+from kvd.proxy.port import ProxyPort
+from kvd.proxy.refreshing import Refreshing
+from kvd.storage.disk import Disk, RealDisk
+from kvd.storage.worker import ThreadWorker, Worker
+
+_DRAIN_SECONDS: Final = 5.0  # for answers in flight when the proxy stops
+_WATCH_INTERVAL_SECONDS: Final = 0.05
+
+Reactor = Any  # Twisted's real reactors provide many interfaces, no one names all
+
+
+class ProxyService(MultiService):
+    """
+    A proxy, from :meth:`startService` to the end of :meth:`stopService`.
+
+    ::
+
+        made -> starting -> serving -> stopping -> stopped
+
+    It serves once the members' peer ports were asked for the first time, whether they
+    answered or not; until they do, clients get 503.
+
+    :param process: what the end of the proxy means for the process.
+    :param peer_urls: of members, to begin with; empty for those of ``initial-cluster``.
+        Those that an earlier start wrote into the data folder go before both.
+    :param warnings: lines about the configuration, for the log.
+    :param source: the configuration file, empty for none.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        *,
+        reactor: Reactor,
+        config: Config,
+        process: Process,
+        peer_urls: Sequence[str] = (),
+        warnings: Sequence[str] = (),
+        source: str = "",
+        disk: Disk | None = None,
+        worker: Worker | None = None,
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self._reactor = reactor
+        self._process = process
+        self._peer_urls = tuple(peer_urls) or tuple(
+            url for _, urls in config.initial_cluster for url in urls
+        )
+        self._warnings = tuple(warnings)
+        self._source = source
+        self._worker = worker
+        self._folder = ProxyFolder(disk or RealDisk(), os.path.abspath(config.data_dir))
+        self._ports = Ports(reactor, "listen-client-urls", config.listen_client_urls)
+        self._client = MemberClient(
+            reactor=reactor,
+            connect=partial(
+                endpoint, reactor, seconds=config.proxy_dial_timeout / 1000
+            ),
+            prepare=partial(watch_over, write_milliseconds=config.proxy_write_timeout),
+            dial_seconds=config.proxy_dial_timeout / 1000,
+            read_seconds=config.proxy_read_timeout / 1000,
+        )
+        self._endpoints = Endpoints(
+            clock=reactor,
+            shuffle=SystemRandom().shuffle,
+            failure_wait_seconds=config.proxy_failure_wait / 1000,
+        )
+        self._refreshing = Refreshing(
+            clock=reactor,
+            endpoints=self._endpoints,
+            ask=Asking(
+                connect=partial(endpoint, reactor), clock=reactor, upstream=self._client
+            ).ask,
+            keep=self._keep,
+            interval_seconds=config.proxy_refresh_interval / 1000,
+        )
+        self._port = ProxyPort(
+            config=config,
+            endpoints=self._endpoints,
+            forwarding=Forwarding(
+                endpoints=self._endpoints,
+                upstream=self._client,
+                bodies_bytes_max=config.outbox_bytes_max,
+            ),
+            clock=reactor,
+            wall_time_ns=time.time_ns,
+        )
+        self._watchdog = StallWatchdog(
+            clock=reactor,
+            interval_seconds=_WATCH_INTERVAL_SECONDS,
+            limit_seconds=config.election_timeout / 4000,
+        )
+        self._starting: Deferred[None] | None = None
+        self._stopping = False
+        self.serving: Deferred[None] = Deferred()
+
+    # -- start ----------------------------------------------------------------------
+
+    def startService(self) -> None:
+        super().startService()
+        self._starting = Deferred.fromCoroutine(self._start())
+        self._starting.addErrback(self._not_started)
+
+    async def _start(self) -> None:
+        # A forwarded request has a client at one end and a member at the other.
+        self._process.prepare(sockets_each=2)
+        self._watchdog.start()
+        self._say_who()
+        problems = self._ports.open()
+        if problems:
+            raise ConfigError(problems)
+        self._worker = worker = self._worker or ThreadWorker(self._reactor)
+        kept = await worker.call(self._folder.open)
+        peer_urls = kept or self._peer_urls
+        self._log.info(
+            "proxy for the cluster with the peer URLs {urls}{origin}",
+            urls=", ".join(peer_urls),
+            origin=", as written in the data folder" if kept else "",
+        )
+        await self._refreshing.start(peer_urls, kept=kept)
+        if self._stopping:
+            return
+        self._ports.accept(self._port)
+        self._port.open_for_business()
+        self._process.recovered()
+        self._log.info("ready to serve")
+        self.serving.callback(None)
+
+    def _say_who(self) -> None:
+        self._log.info(
+            "kvd {version} on Twisted {twisted}, Python {python}; configuration from "
+            "{source}",
+            version=kvd.__version__,
+            twisted=twisted.__version__,
+            python=platform.python_version(),
+            source=self._source or "flags, environment and defaults",
+        )
+        for line in self._warnings:
+            self._log.warn("{line}", line=line)
+        self._log.info(
+            "clients on {listen}{mode}",
+            listen=",".join(self.config.listen_client_urls),
+            mode=", which may only read" if self.config.proxy == "readonly" else "",
+        )
+
+    async def _keep(self, peer_urls: tuple[str, ...]) -> None:
+        if self._worker is not None:
+            await self._worker.call(partial(self._folder.write, peer_urls))
+
+    def _not_started(self, failure: Failure) -> None:
+        if isinstance(failure.value, ConfigError):
+            for line in failure.value.problems:
+                self._log.critical("cannot start: {line}", line=line)
+        elif isinstance(failure.value, StorageError):
+            line = f"data-dir: {failure.value}"
+            self._log.critical("cannot start: {line}", line=line)
+        else:
+            self._log.failure("cannot start", failure)
+        self._process.end(1)
+
+    # -- stop -----------------------------------------------------------------------
+
+    def stopService(self) -> Deferred[None]:
+        """Answer what is in flight, end watches, close the files; fires then."""
+        stopping = Deferred.fromCoroutine(self._stop())
+        stopping.addErrback(lambda failure: self._log.failure("stopping", failure))
+        return stopping.addCallback(lambda _: self._stopped())
+
+    def _stopped(self) -> None:
+        self._watchdog.stop()
+        super().stopService()
+        self._log.info("stopped")
+
+    async def _stop(self) -> None:
+        self._stopping = True
+        self._log.info("stopping")
+        await self._refreshing.stop()
+        if self._starting is not None:
+            await settled(self._starting)
+        await self._ports.close()
+        await self._port.drain(_DRAIN_SECONDS)
+        await self._client.close()
+        if self._worker is not None:
+            await self._worker.call(self._folder.release)
+            await self._worker.stop()
