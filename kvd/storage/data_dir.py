@@ -24,6 +24,7 @@ from kvd.storage.records import FORMAT_VERSION
 TEMPORARY = ".tmp"
 _IDENTITY_BYTES_MAX = 4096
 _LOCK_BYTES_MAX = 64
+_BACKUP = b"backup of "
 
 
 @attrs.frozen
@@ -60,7 +61,12 @@ def refused(error: OSError, path: str = "") -> StorageError:
 
 
 class DataDir:
-    """The folders, locked; blocking, for the worker."""
+    """
+    The folders, locked; blocking, for the worker.
+
+    :ivar backup_of: whose files these were, if a backup of them lies here; known once
+        the identity was read.
+    """
 
     def __init__(self, disk: Disk, settings: StorageSettings) -> None:
         self._disk = disk
@@ -71,6 +77,7 @@ class DataDir:
         self.identity_path = f"{self.member_folder}/identity"
         self._own_wal_folder = bool(settings.wal_folder)
         self._locks: list[Lock] = []
+        self.backup_of: Identity | None = None
 
     def open(self) -> Identity | None:
         """
@@ -90,19 +97,45 @@ class DataDir:
             return self._read_identity()
         return None
 
-    def write_identity(self, identity: Identity) -> None:
+    def identity_there(self) -> Identity:
+        """
+        Whose files these are, without the lock and without making anything.
+
+        :raises StorageError: nobody's, not kvd's, of a newer format, or damaged.
+        """
+        try:
+            return self._read_identity()
+        except OSError as error:
+            if isinstance(error, FileNotFoundError):
+                raise StorageError(
+                    "there is no member's data", path=self.data_folder
+                ) from error
+            raise refused(error, self.identity_path) from error
+
+    def write_identity(
+        self, identity: Identity, *, backup_of: Identity | None = None
+    ) -> None:
         """The last step of making a member: from now on its log must be there."""
+        exists = self._disk.exists(self.identity_path)
+        invariant(not exists, "a member is made once")
+        self._put_identity(identity, backup_of)
+
+    def claim(self, identity: Identity) -> None:
+        """What was a backup is a member's own from now on."""
+        self._put_identity(identity, None)
+
+    def _put_identity(self, identity: Identity, backup_of: Identity | None) -> None:
         disk = self._disk
-        invariant(not disk.exists(self.identity_path), "a member is made once")
         temporary = self.identity_path + TEMPORARY
         if disk.exists(temporary):
             disk.remove(temporary)
         file = disk.create(temporary)
-        file.append(encode_identity(identity))
+        file.append(encode_identity(identity, backup_of))
         file.sync()
         file.close()
         disk.rename(temporary, self.identity_path)
         disk.sync_folder(self.member_folder)
+        self.backup_of = backup_of
 
     def release(self) -> None:
         """Let others in."""
@@ -112,9 +145,10 @@ class DataDir:
     def _read_identity(self) -> Identity:
         data = self._disk.read(self.identity_path, 0, _IDENTITY_BYTES_MAX)
         try:
-            return decode_identity(data)
+            identity, self.backup_of = decode_identity(data)
         except ValueError as error:
             raise StorageError(str(error), path=self.identity_path) from error
+        return identity
 
 
 def take_lock(disk: Disk, folder: str) -> Lock:
@@ -132,17 +166,19 @@ def take_lock(disk: Disk, folder: str) -> Lock:
         raise StorageError(f"another kvd{who} is using it", path=path) from error
 
 
-def encode_identity(identity: Identity) -> bytes:
+def encode_identity(identity: Identity, backup_of: Identity | None = None) -> bytes:
     """Text, so that an operator can read it."""
     lines = (
         f"kvd {FORMAT_VERSION}\n"
         f"member {identity.member_id:x}\n"
         f"cluster {identity.cluster_id:x}\n"
     )
+    if backup_of is not None:
+        lines += f"backup of {backup_of.member_id:x} {backup_of.cluster_id:x}\n"
     return f"{lines}crc32 {crc32(lines.encode()):08x}\n".encode()
 
 
-def decode_identity(data: bytes) -> Identity:
+def decode_identity(data: bytes) -> tuple[Identity, Identity | None]:
     """
     What :func:`encode_identity` was given.
 
@@ -157,12 +193,16 @@ def decode_identity(data: bytes) -> Identity:
             f"format version {version.decode('ascii', 'replace')};"
             f" this kvd reads version {FORMAT_VERSION}"
         )
+    backup_of = None
     try:
         member = int(lines[1].removeprefix(b"member "), 16)
         cluster = int(lines[2].removeprefix(b"cluster "), 16)
+        if lines[3].startswith(_BACKUP):
+            old_member, old_cluster = lines[3].removeprefix(_BACKUP).split(b" ")
+            backup_of = Identity(int(old_member, 16), int(old_cluster, 16))
     except (IndexError, ValueError):
         member = cluster = 0
     identity = Identity(member_id=member, cluster_id=cluster)
-    if data != encode_identity(identity):
+    if data != encode_identity(identity, backup_of):
         raise ValueError("the member's identity is damaged")
-    return identity
+    return identity, backup_of

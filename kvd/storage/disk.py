@@ -6,8 +6,10 @@ All calls block and run on the worker's thread. A failure is an ``OSError``.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import stat
 from typing import Protocol
 
 
@@ -25,11 +27,33 @@ class AppendFile(Protocol):
     def close(self) -> None: ...
 
 
+class HeldFile(Protocol):
+    """A file held open for reading: it can be read when its name is gone, too."""
+
+    def size(self) -> int: ...
+
+    def read(self, offset: int, size: int) -> bytes:
+        """At most ``size`` bytes from ``offset``; fewer only at the end of file."""
+        ...
+
+    def close(self) -> None: ...
+
+
 class Lock(Protocol):
     def release(self) -> None: ...
 
 
-class Disk(Protocol):
+class Readable(Protocol):
+    """What is asked of a disk by those who only read."""
+
+    def size(self, path: str) -> int: ...
+
+    def read(self, path: str, offset: int, size: int) -> bytes:
+        """At most ``size`` bytes from ``offset``; fewer only at the end of file."""
+        ...
+
+
+class Disk(Readable, Protocol):
     """Paths are absolute strings; folders are not followed by a slash."""
 
     def create(self, path: str) -> AppendFile:
@@ -40,10 +64,8 @@ class Disk(Protocol):
         """An existing file, positioned at its end."""
         ...
 
-    def size(self, path: str) -> int: ...
-
-    def read(self, path: str, offset: int, size: int) -> bytes:
-        """At most ``size`` bytes from ``offset``; fewer only at the end of file."""
+    def hold(self, path: str) -> HeldFile:
+        """An existing file; OSError if it is a symbolic link, or none that is read."""
         ...
 
     def truncate(self, path: str, size: int) -> None:
@@ -51,7 +73,10 @@ class Disk(Protocol):
         ...
 
     def rename(self, old: str, new: str) -> None:
-        """Replace ``new`` if it exists; durable only after ``sync_folder``."""
+        """
+        Replace ``new`` if it exists; durable only after ``sync_folder``. A folder
+        replaces an empty one only.
+        """
         ...
 
     def remove(self, path: str) -> None: ...
@@ -64,6 +89,10 @@ class Disk(Protocol):
 
     def make_folder(self, path: str, mode: int = 0o700) -> None:
         """With its parents, each parent synced; no error if it exists."""
+        ...
+
+    def remove_folder(self, path: str) -> None:
+        """An empty one."""
         ...
 
     def sync_folder(self, path: str) -> None: ...
@@ -107,6 +136,25 @@ class _RealFile:
             os.close(descriptor)
 
 
+class _RealHeldFile:
+    """Provides :class:`HeldFile`."""
+
+    def __init__(self, descriptor: int, path: str) -> None:
+        self._descriptor = descriptor
+        self._path = path
+
+    def size(self) -> int:
+        return os.fstat(self._descriptor).st_size
+
+    def read(self, offset: int, size: int) -> bytes:
+        return _read(self._descriptor, self._path, offset, size)
+
+    def close(self) -> None:
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+
 class _RealLock:
     """Provides :class:`Lock`; the kernel lets go when the process ends, too."""
 
@@ -134,20 +182,25 @@ class RealDisk:
     def read(self, path: str, offset: int, size: int) -> bytes:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            pieces = []
-            while size > 0:
-                piece = os.pread(descriptor, size, offset)
-                if not piece:
-                    break
-                pieces.append(piece)
-                offset += len(piece)
-                size -= len(piece)
-        except OSError as error:
-            error.filename = path
-            raise
+            return _read(descriptor, path, offset, size)
         finally:
             os.close(descriptor)
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def hold(self, path: str) -> HeldFile:
+        # Not waiting is for what is no file: a pipe would wait for its writer.
+        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        try:
+            descriptor = os.open(path, flags)
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                raise OSError(
+                    errno.ELOOP, "a symbolic link, not a file", path
+                ) from None
+            raise
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise OSError(errno.EINVAL, "not a file", path)
+        return _RealHeldFile(descriptor, path)
 
     def truncate(self, path: str, size: int) -> None:
         descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
@@ -186,6 +239,9 @@ class RealDisk:
             os.mkdir(folder, mode)
             self.sync_folder(os.path.dirname(folder))
 
+    def remove_folder(self, path: str) -> None:
+        os.rmdir(path)
+
     def sync_folder(self, path: str) -> None:
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
@@ -216,3 +272,19 @@ class RealDisk:
     def _append_file(path: str, flags: int) -> AppendFile:
         flags |= os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
         return _RealFile(os.open(path, flags, 0o600), path)
+
+
+def _read(descriptor: int, path: str, offset: int, size: int) -> bytes:
+    pieces = []
+    try:
+        while size > 0:
+            piece = os.pread(descriptor, size, offset)
+            if not piece:
+                break
+            pieces.append(piece)
+            offset += len(piece)
+            size -= len(piece)
+    except OSError as error:
+        error.filename = path
+        raise
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)

@@ -93,6 +93,10 @@ class Storage:
         """Make a fresh data folder this member's; before the first save."""
         return self.run(self._initialise, identity)
 
+    def claim(self) -> Deferred[None]:
+        """What was opened as a backup is this member's own from now on."""
+        return self.run(self._claim)
+
     def close(self) -> Deferred[None]:
         """Let go of the data folder and stop the worker; never fails."""
         return Deferred.fromCoroutine(self._close())
@@ -175,6 +179,9 @@ class Storage:
         wal.begin()
         self._data.write_identity(identity)
         self._wal = wal
+
+    def _claim(self) -> None:
+        self._data.claim(self._open_wal().identity)
 
     def _save(
         self,

@@ -10,13 +10,14 @@ from kvd.errors import StorageError
 from kvd.raft.messages import Configuration, Entry, HardState, SnapshotMeta
 from kvd.storage.data_dir import TEMPORARY, DataDir, Identity, StorageSettings
 from kvd.storage.disk import Disk
+from kvd.storage.newest import newest_good
 from kvd.storage.records import SEGMENT_HEADER_BYTES, Mark, Save
 from kvd.storage.replay import Replay
 from kvd.storage.segments import list_segments, segment_name
-from kvd.storage.snapshots import SnapshotFile, SnapshotFolder, newest_good
+from kvd.storage.snapshots import SnapshotFile, SnapshotFolder
 from kvd.storage.wal import Wal
 
-_NOTHING = SnapshotFile(
+NOTHING = SnapshotFile(
     "", SnapshotMeta(index=0, term=0, configuration=Configuration()), True, 0, 0, 0
 )
 
@@ -30,6 +31,7 @@ class Recovered:
     What the disk knew.
 
     :ivar identity: None in a fresh data folder; all the rest is empty then.
+    :ivar backup_of: whose data it is a backup of, None if it is no backup.
     :ivar entries: those after the snapshot.
     :ivar notes: what an operator should read, one line each.
     """
@@ -39,6 +41,7 @@ class Recovered:
     snapshot: SnapshotMeta | None = None
     entries: tuple[Entry, ...] = ()
     notes: tuple[str, ...] = ()
+    backup_of: Identity | None = None
 
 
 @attrs.frozen
@@ -81,21 +84,22 @@ def recover(
     # A name that is seen here may not be durable yet, and all below rests on it.
     for folder in (data.member_folder, data.snap_folder, data.wal_folder):
         disk.sync_folder(folder)
-    segments = list_segments(disk, data.wal_folder)
+    segments = list_segments(data.wal_folder, disk.list(data.wal_folder))
     if not segments:
         raise StorageError("the log is gone", path=data.wal_folder)
     notes: list[str] = []
     yield from newest_good(disk, snapshots, identity, notes)
-    newest = snapshots.newest or _NOTHING
+    newest = snapshots.newest or NOTHING
     replay = Replay(
         disk,
         data.wal_folder,
         identity,
         segments,
         snapshot_index=newest.meta.index,
+        writable=disk,
     )
     yield from replay.run()
-    mark = _reconcile(newest, replay, data, notes)
+    mark = reconcile(newest, replay, data.snap_folder, notes)
     _remove_temporary(disk, data.wal_folder)
     if replay.torn_at >= 0:
         notes.append(
@@ -109,9 +113,10 @@ def recover(
     recovered = Recovered(
         identity,
         wal.state.hard_state,
-        None if newest is _NOTHING else newest.meta,
+        None if newest is NOTHING else newest.meta,
         tuple(replay.entries),
         tuple(notes),
+        data.backup_of,
     )
     return Parts(recovered, snapshots, wal)
 
@@ -144,8 +149,8 @@ def _remove_temporary(disk: Disk, folder: str) -> None:
             disk.remove(f"{folder}/{name}")
 
 
-def _reconcile(
-    newest: SnapshotFile, replay: Replay, data: DataDir, notes: list[str]
+def reconcile(
+    newest: SnapshotFile, replay: Replay, snap_folder: str, notes: list[str]
 ) -> Mark | None:
     """
     The snapshot and the log must tell one story; a mark if the log must begin anew.
@@ -158,11 +163,11 @@ def _reconcile(
         raise StorageError(
             f"the log needs the snapshot at index {state.base_index}, which is"
             " missing or damaged",
-            path=data.snap_folder,
+            path=snap_folder,
         )
     if state.mark_index > meta.index:
         notes.append(
-            f"{data.snap_folder}: the snapshot at index {state.mark_index} is missing"
+            f"{snap_folder}: the snapshot at index {state.mark_index} is missing"
             " or damaged; the log still has everything since the one before"
         )
     if replay.term_at_snapshot == meta.term:

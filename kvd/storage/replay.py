@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterator, Sequence
 from kvd.errors import InvariantViolated, StorageError
 from kvd.raft.messages import Entry, HardState
 from kvd.storage.data_dir import TEMPORARY, Identity
-from kvd.storage.disk import Disk
+from kvd.storage.disk import Disk, Readable
 from kvd.storage.log_state import LogState
 from kvd.storage.records import Save
 from kvd.storage.segments import Segment, SegmentReader, segment_name
@@ -19,29 +19,36 @@ class Replay:
     """
     The log behind a snapshot, put together.
 
+    :param writable: where the segment that a seal promises is given its name; None to
+        read only: there the log ends with the seal.
     :ivar entries: those after the snapshot.
     :ivar term_at_snapshot: the log's term at the snapshot's index, -1: not in it.
     :ivar torn_at: where the last segment must be cut, -1: nowhere.
+    :ivar promised: the segment's path that the seal at the end promises, empty if
+        there is none.
     """
 
     def __init__(
         self,
-        disk: Disk,
+        disk: Readable,
         folder: str,
         identity: Identity,
         segments: Sequence[Segment],
         *,
         snapshot_index: int,
+        writable: Disk | None,
     ) -> None:
         self._disk = disk
         self._folder = folder
         self._identity = identity
         self._snapshot_index = snapshot_index
+        self._writable = writable
         self._read_bytes = 0
         self.segments = list(segments)
         self.entries: list[Entry] = []
         self.term_at_snapshot = -1
         self.torn_at = -1
+        self.promised = ""
         self.chain = 0
         self.salt = 0
         self.size = 0
@@ -58,7 +65,7 @@ class Replay:
             last = position == len(self.segments) - 1
             sealed = yield from self._read(self.segments[position], first, last)
             if sealed and last:
-                self._adopt()
+                self._adopt(self._writable)
             first = False
             position += 1
 
@@ -132,17 +139,20 @@ class Replay:
             self.term_at_snapshot = save.entries[base - first].term
             self.entries.extend(save.entries[base - first + 1 :])
 
-    def _adopt(self) -> None:
+    def _adopt(self, disk: Disk | None) -> None:
         """The segment was sealed, so the next one is there, if not yet by its name."""
         sealed = self.segments[-1]
         sequence, first_index = sealed.sequence + 1, self.state.last_index + 1
         path = f"{self._folder}/{segment_name(sequence, first_index)}"
-        if not self._disk.exists(path + TEMPORARY):
+        if disk is None:
+            self.promised = path
+            return
+        if not disk.exists(path + TEMPORARY):
             raise StorageError("this segment of the log is gone", path=path)
         # The seal was read, which does not say that it was ever synced.
-        file = self._disk.append_to(sealed.path)
+        file = disk.append_to(sealed.path)
         file.sync()
         file.close()
-        self._disk.rename(path + TEMPORARY, path)
-        self._disk.sync_folder(self._folder)
+        disk.rename(path + TEMPORARY, path)
+        disk.sync_folder(self._folder)
         self.segments.append(Segment(sequence, first_index, path))

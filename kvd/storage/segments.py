@@ -9,14 +9,14 @@ ever followed by anything. All other damage is a :class:`kvd.errors.StorageError
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from zlib import crc32
 
 import attrs
 
 from kvd.errors import StorageError
 from kvd.storage.data_dir import TEMPORARY, Identity, refused
-from kvd.storage.disk import Disk
+from kvd.storage.disk import Readable
 from kvd.storage.records import (
     RECORD_HEADER_BYTES,
     SEGMENT_HEADER_BYTES,
@@ -53,14 +53,16 @@ def segment_name(sequence: int, first_index: int) -> str:
     return f"{sequence:016x}-{first_index:016x}{WAL_SUFFIX}"
 
 
-def list_segments(disk: Disk, folder: str) -> list[Segment]:
+def list_segments(folder: str, names: Sequence[str]) -> list[Segment]:
     """
     The segments in order, without a look inside.
+
+    :param names: what is in the folder, sorted.
 
     :raises StorageError: one is missing between two others, or a file is not ours.
     """
     segments: list[Segment] = []
-    for name in disk.list(folder):
+    for name in names:
         if name == "lock" or name.endswith(TEMPORARY):
             continue
         path = f"{folder}/{name}"
@@ -82,7 +84,7 @@ def list_segments(disk: Disk, folder: str) -> list[Segment]:
 class Window:
     """A file read forward in large pieces; errors name the file and the offset."""
 
-    def __init__(self, disk: Disk, path: str) -> None:
+    def __init__(self, disk: Readable, path: str) -> None:
         self._disk = disk
         self.path = path
         self._start = 0
@@ -145,7 +147,7 @@ class SegmentReader:
     :ivar sealed: the last good record says that another segment follows.
     """
 
-    def __init__(self, disk: Disk, segment: Segment, identity: Identity) -> None:
+    def __init__(self, disk: Readable, segment: Segment, identity: Identity) -> None:
         self.window = Window(disk, segment.path)
         self.header, self._salt = self._read_header()
         header = self.header

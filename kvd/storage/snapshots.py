@@ -19,7 +19,7 @@ import attrs
 from kvd.errors import invariant
 from kvd.raft.messages import Configuration, SnapshotMeta
 from kvd.storage.data_dir import TEMPORARY, Identity
-from kvd.storage.disk import AppendFile, Disk
+from kvd.storage.disk import AppendFile, Disk, Readable
 from kvd.storage.records import FORMAT_VERSION, BadBytes, check_magic
 from kvd.storage.segments import Window
 
@@ -106,7 +106,7 @@ def decode_header(data: bytes) -> tuple[SnapshotMeta, Identity, bool]:
     return meta, identity, origin == _OURS
 
 
-def load(disk: Disk, path: str, identity: Identity) -> SnapshotFile:
+def load(disk: Readable, path: str, identity: Identity) -> SnapshotFile:
     """
     A snapshot's header and trailer, checked; the content is not read.
 
@@ -144,7 +144,7 @@ def load(disk: Disk, path: str, identity: Identity) -> SnapshotFile:
     return SnapshotFile(path, meta, own, content_at, size, crc)
 
 
-def verify(disk: Disk, file: SnapshotFile) -> Iterator[int]:
+def verify(disk: Readable, file: SnapshotFile) -> Iterator[int]:
     """
     Read all of the content, one piece a step; yields the bytes read so far.
 
@@ -248,8 +248,7 @@ class SnapshotFolder:
 
     def names(self) -> list[str]:
         """Durable snapshots' names, newest first."""
-        found = self._disk.list(self.folder)
-        return [name for name in reversed(found) if name.endswith(SNAPSHOT_SUFFIX)]
+        return durable_names(self._disk.list(self.folder))
 
     def clean(self) -> None:
         """Remove what an earlier run left unfinished."""
@@ -313,25 +312,6 @@ class SnapshotFolder:
         self.files.sort(key=lambda each: (each.meta.index, each.meta.term))
 
 
-def newest_good(
-    disk: Disk, snapshots: SnapshotFolder, identity: Identity, notes: list[str]
-) -> Iterator[str]:
-    """
-    Find the newest snapshot that checks out, and the older ones that may stay.
-
-    Each damaged one becomes a note; what else is wrong is a StorageError.
-    """
-    good: list[SnapshotFile] = []
-    for name in snapshots.names():
-        path = f"{snapshots.folder}/{name}"
-        try:
-            file = load(disk, path, identity)
-            if not good:
-                for done in verify(disk, file):
-                    if done % (32 * READ_BYTES_MAX) == 0:
-                        yield f"checked {done >> 20} MiB of {path}"
-        except BadBytes as reason:
-            notes.append(f"{path}: {reason}; this snapshot is not used")
-            continue
-        good.insert(0, file)
-    snapshots.files = good
+def durable_names(names: list[str]) -> list[str]:
+    """Of what is in the folder, sorted, the durable snapshots; newest first."""
+    return [name for name in reversed(names) if name.endswith(SNAPSHOT_SUFFIX)]

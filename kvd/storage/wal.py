@@ -72,8 +72,9 @@ class Wal:
         self.state = LogState(HardState(), last_index=0, last_term=0)
 
     def begin(self) -> None:
-        """The first segment of a new member."""
-        segment, salt = self._create(sequence=0, first_index=1, previous=0)
+        """The first segment of a new member, or of a log that begins in :attr:`state`."""
+        first_index = self.state.last_index + 1
+        segment, salt = self._create(sequence=0, first_index=first_index, previous=0)
         self._name(segment, salt)
 
     def resume(self, replay: Replay) -> None:

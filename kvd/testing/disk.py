@@ -8,6 +8,7 @@ from random import Random
 
 from kvd.testing.clock import SimulatedCrash
 from kvd.testing.files import Folder, Inode, apply
+from kvd.testing.handles import SimulatedFile, SimulatedHeldFile, SimulatedLock
 
 _ZEROS_IN_8 = 1  # of eight torn tails, so many continue with zeros
 
@@ -15,47 +16,6 @@ _ZEROS_IN_8 = 1  # of eight torn tails, so many continue with zeros
 def _split(path: str) -> tuple[str, str]:
     folder, _, name = path.rpartition("/")
     return folder or "/", name
-
-
-class SimulatedFile:
-    """Provides :class:`kvd.storage.disk.AppendFile`."""
-
-    def __init__(self, disk: SimulatedDisk, inode: Inode) -> None:
-        self._disk = disk
-        self._inode = inode
-        self._boot = disk.boot
-        self._open = True
-
-    def append(self, data: bytes) -> None:
-        self._check()
-        self._disk.append(self._inode, data)
-
-    def sync(self) -> None:
-        self._check()
-        self._disk.sync(self._inode)
-
-    def close(self) -> None:
-        if self._boot == self._disk.boot:
-            self._open = False
-
-    def _check(self) -> None:
-        if self._boot != self._disk.boot:
-            raise SimulatedCrash
-        if not self._open:
-            raise ValueError("the file is closed")
-
-
-class SimulatedLock:
-    """Provides :class:`kvd.storage.disk.Lock`."""
-
-    def __init__(self, disk: SimulatedDisk, path: str) -> None:
-        self._disk = disk
-        self._path = path
-        self._boot = disk.boot
-
-    def release(self) -> None:
-        if self._boot == self._disk.boot:
-            self._disk.locked.discard(self._path)
 
 
 class SimulatedDisk:
@@ -115,7 +75,13 @@ class SimulatedDisk:
         return len(self._inode("size", path).data)
 
     def read(self, path: str, offset: int, size: int) -> bytes:
-        inode = self._inode("read", path)
+        return self.read_from(self._inode("read", path), path, offset, size)
+
+    def hold(self, path: str) -> SimulatedHeldFile:
+        return SimulatedHeldFile(self, self._inode("hold", path), path)
+
+    def read_from(self, inode: Inode, path: str, offset: int, size: int) -> bytes:
+        self._alive()
         if self.failing_reads > 0:
             self.failing_reads -= 1
             raise OSError(errno.EIO, "input/output error", path)
@@ -131,6 +97,9 @@ class SimulatedDisk:
         self.sync(inode)
 
     def rename(self, old: str, new: str) -> None:
+        if old in self._folders:
+            self._rename_folder(old, new)
+            return
         inode = self._inode("rename", old, changes=True)
         (old_folder, old_name), (new_folder, new_name) = _split(old), _split(new)
         target = self._folder(new_folder, new)
@@ -142,6 +111,25 @@ class SimulatedDisk:
         else:
             target.change({new_name: inode})
             self._folders[old_folder].change({old_name: None})
+
+    def _rename_folder(self, old: str, new: str) -> None:
+        """At once and for good, as making one is."""
+        self._alive()
+        self._count()
+        self._check_empty(new)
+        for path in list(self._folders):
+            if path == old or path.startswith(old + "/"):
+                self._folders[new + path.removeprefix(old)] = self._folders.pop(path)
+
+    def remove_folder(self, path: str) -> None:
+        self._alive()
+        self._count()
+        self._check_empty(path)
+        del self._folders[path]
+
+    def _check_empty(self, path: str) -> None:
+        if path in self._folders and self.list(path):
+            raise OSError(errno.ENOTEMPTY, "directory not empty", path)
 
     def remove(self, path: str) -> None:
         inode = self._inode("remove", path, changes=True)

@@ -82,6 +82,26 @@ class FakeFile:
         self.disk.calls.append(("close", self.path))
 
 
+class FakeHeldFile:
+    """What it held when the name was still there can be read; it sees later bytes."""
+
+    def __init__(self, disk, inode):
+        self.disk = disk
+        self.inode = inode
+        disk.holding += 1
+
+    def size(self):
+        return len(self.inode.data)
+
+    def read(self, offset, size):
+        if "read" in self.disk.failing:
+            raise self.disk.failing["read"]
+        return bytes(self.inode.data[offset : offset + size])
+
+    def close(self):
+        self.disk.holding -= 1
+
+
 class FakeLock:
     def __init__(self, disk, path):
         self.disk = disk
@@ -99,6 +119,8 @@ class FakeDisk:
     :ivar cut_at: the power goes before so many changing calls from now; -1: never.
     :ivar failing: call -> the OSError it raises.
     :ivar calls: what was called, with its path.
+    :ivar holding: how many files are held open.
+    :ivar before_look: called before each listing, and before each holding of a file.
     """
 
     def __init__(self):
@@ -108,6 +130,8 @@ class FakeDisk:
         self.cut_at = -1
         self.failing = {}
         self.capacity = 1 << 40
+        self.holding = 0
+        self.before_look = lambda: None
 
     @property
     def used(self):
@@ -135,6 +159,8 @@ class FakeDisk:
 
     def place(self, path):
         folder, _, name = path.rpartition("/")
+        if folder and folder not in self.folders:
+            raise FileNotFoundError(errno.ENOENT, "No such folder", folder)
         return self.folders[folder or "/"], name
 
     def inode(self, path):
@@ -173,11 +199,35 @@ class FakeDisk:
         del inode.data[size:]
         inode.synced = size
 
+    def hold(self, path):
+        self.before_look()
+        return FakeHeldFile(self, self.inode(path))
+
     def rename(self, old, new):
         self.called("rename", new)
+        if old in self.folders:
+            self.rename_folder(old, new)
+            return
         inode = self.inode(old)
         folder, name = self.place(old)
         folder.change({name: None, self.place(new)[1]: inode})
+
+    def rename_folder(self, old, new):
+        if new in self.folders:
+            self.check_empty(new)
+        for path in list(self.folders):
+            if path == old or path.startswith(old + "/"):
+                self.folders[new + path.removeprefix(old)] = self.folders.pop(path)
+
+    def remove_folder(self, path):
+        self.called("remove_folder", path)
+        self.check_empty(path)
+        del self.folders[path]
+
+    def check_empty(self, path):
+        inner = [each for each in self.folders if each.startswith(path + "/")]
+        if inner or self.folders[path].names:
+            raise OSError(errno.ENOTEMPTY, "Directory not empty", path)
 
     def remove(self, path):
         self.called("remove", path)
@@ -186,10 +236,13 @@ class FakeDisk:
         folder.change({name: None})
 
     def exists(self, path):
-        folder, name = self.place(path)
-        return name in folder.names
+        parent, _, name = path.rpartition("/")
+        return parent in self.folders and name in self.folders[parent].names
 
     def list(self, folder):
+        self.before_look()
+        if folder not in self.folders:
+            raise FileNotFoundError(errno.ENOENT, "No such folder", folder)
         return sorted(self.folders[folder].names)
 
     def make_folder(self, path, mode=0o700):

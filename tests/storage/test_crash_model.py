@@ -229,10 +229,10 @@ def resume_unsynced(self, replay):
         FakeFile.sync = sync
 
 
-def adopt_unsynced(self):
+def adopt_unsynced(self, disk):
     sync, FakeFile.sync = FakeFile.sync, no_sync
     try:
-        adopt(self)
+        adopt(self, disk)
     finally:
         FakeFile.sync = sync
 

@@ -59,12 +59,35 @@ def test_an_unfinished_identity_is_written_anew():
 @given(member=IDS, cluster=IDS)
 def test_an_identity_comes_back(member, cluster):
     identity = Identity(member_id=member, cluster_id=cluster)
-    assert decode_identity(encode_identity(identity)) == identity
+    assert decode_identity(encode_identity(identity)) == (identity, None)
+    old = Identity(member_id=cluster, cluster_id=member)
+    assert decode_identity(encode_identity(identity, old)) == (identity, old)
+
+
+def test_a_backup_is_told_from_a_member_until_somebody_claims_it():
+    machine = Machine().open()
+    machine.save(state(), entries(1, 1))
+    machine.close()
+    path = "/data/member/identity"
+    old = Identity(3, 4)
+    machine.set_bytes(path, encode_identity(IDENTITY, old))
+    assert machine.look().backup_of == old
+    machine.save(state(), entries(2, 2))
+    machine.do(machine.persistence.claim())
+    assert bytes(machine.bytes_of(path)) == encode_identity(IDENTITY)
+    machine.close()
+    found = machine.look()
+    assert (found.identity, found.backup_of) == (IDENTITY, None)
+    assert len(found.entries) == 2
 
 
 def test_these_bytes_are_the_format():
     assert encode_identity(IDENTITY) == (
         b"kvd 1\nmember 8e9e05c52164694d\ncluster cdf818194e3a8c32\ncrc32 68d1cc45\n"
+    )
+    assert encode_identity(Identity(0x1234, 0x5678), IDENTITY) == (
+        b"kvd 1\nmember 1234\ncluster 5678\n"
+        b"backup of 8e9e05c52164694d cdf818194e3a8c32\ncrc32 45361202\n"
     )
 
 
@@ -78,6 +101,10 @@ def test_a_changed_identity_is_refused(data, at, byte):
     if bad != good:
         with pytest.raises(ValueError):
             decode_identity(bytes(bad))
+    good = encode_identity(IDENTITY, Identity(5, 6))
+    for line in (b"backup of 5", b"backup of 5 6 7", b"backup of 5 x", b"backup"):
+        with pytest.raises(ValueError):
+            decode_identity(good.replace(b"backup of 5 6", line))
 
 
 def test_an_error_of_the_system_names_its_file():

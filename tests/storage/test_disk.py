@@ -62,6 +62,50 @@ def test_names_change(disk, path):
     assert disk.free_bytes(folder) > 0
 
 
+def test_a_held_file_outlives_its_name(disk, path):
+    file = disk.create(path)
+    file.append(b"hello")
+    held = disk.hold(path)
+    disk.rename(path, path + "2")
+    file.append(b" world")
+    disk.remove(path + "2")
+    assert held.size() == 11
+    assert held.read(0, 5) == b"hello"
+    assert held.read(6, 100) == b"world"
+    held.close()
+    held.close()
+    file.close()
+
+
+def test_what_is_held_is_a_file_and_nothing_it_leads_to(disk, path):
+    with pytest.raises(FileNotFoundError):
+        disk.hold(path)
+    disk.create(path + ".there").close()
+    os.symlink(path + ".there", path)
+    with pytest.raises(OSError, match="a symbolic link, not a file") as caught:
+        disk.hold(path)
+    assert caught.value.filename == path
+    os.remove(path)
+    os.mkfifo(path)  # whose writer nobody waits for
+    with pytest.raises(OSError, match="not a file") as caught:
+        disk.hold(path)
+    assert caught.value.filename == path
+
+
+def test_a_folder_takes_the_place_of_an_empty_one(disk, path):
+    disk.make_folder(path + "/inner")
+    disk.create(path + "/inner/file").close()
+    disk.make_folder(path + "2")
+    disk.rename(path, path + "2")
+    assert disk.list(path + "2/inner") == ["file"]
+    with pytest.raises(OSError) as caught:
+        disk.remove_folder(path + "2/inner")
+    assert caught.value.errno == errno.ENOTEMPTY
+    disk.remove(path + "2/inner/file")
+    disk.remove_folder(path + "2/inner")
+    assert disk.list(path + "2") == []
+
+
 def test_what_may_not_be_looked_at_is_not_called_absent(disk, path):
     disk.create(path).close()
     with pytest.raises(NotADirectoryError):
@@ -127,12 +171,21 @@ sys.exit(b"".join(got) != data)
     assert done.returncode == 0
 
 
+def held_read(disk, path):
+    held = disk.hold(path)
+    try:
+        held.read(0, 1)
+    finally:
+        held.close()
+
+
 @pytest.mark.parametrize(
     ("call", "act"),
     [
         ("write", lambda disk, path: disk.append_to(path).append(b"x")),
         ("fdatasync", lambda disk, path: disk.append_to(path).sync()),
         ("pread", lambda disk, path: disk.read(path, 0, 1)),
+        ("pread", held_read),
         ("ftruncate", lambda disk, path: disk.truncate(path, 0)),
         ("fsync", lambda disk, path: disk.sync_folder(os.path.dirname(path))),
     ],

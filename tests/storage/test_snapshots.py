@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from kvd.errors import InvariantViolated, StorageError
 from kvd.raft.messages import Configuration, SnapshotMeta
-from kvd.storage import snapshots
+from kvd.storage import newest, snapshots
 from kvd.storage.data_dir import Identity
 from kvd.storage.records import BadBytes
 from kvd.storage.snapshots import decode_header, encode_header, load, verify
@@ -261,6 +261,7 @@ def test_a_save_waits_for_one_chunk_at_most(monkeypatch):
 
 def test_much_of_a_snapshot_is_checked_in_steps_with_progress(monkeypatch):
     monkeypatch.setattr(snapshots, "READ_BYTES_MAX", 4)
+    monkeypatch.setattr(newest, "READ_BYTES_MAX", 4)
     machine = with_log()
     machine.write_snapshot(meta_at(3), b"z" * 300)
     machine.reopen()

@@ -248,3 +248,33 @@ def test_a_closed_file_refuses(disk):
     file.close()
     with pytest.raises(ValueError, match="closed"):
         file.append(b"x")
+
+
+def test_a_held_file_outlives_its_name_but_not_the_power(disk):
+    file = disk.create("/d/a")
+    file.append(b"hello")
+    held = disk.hold("/d/a")
+    disk.remove("/d/a")
+    assert held.size() == 5
+    assert held.read(1, 3) == b"ell"
+    disk.failing_reads = 1
+    with pytest.raises(OSError, match="input/output error"):
+        held.read(0, 1)
+    held.close()
+    with pytest.raises(FileNotFoundError):
+        disk.hold("/d/a")
+
+
+def test_a_folder_is_renamed_with_all_that_is_in_it(disk):
+    disk.make_folder("/d/inner")
+    disk.create("/d/inner/a").append(b"hello")
+    disk.make_folder("/e")
+    disk.rename("/d", "/e")
+    assert content(disk, "/e/inner/a") == b"hello"
+    assert not disk.exists("/d")
+    disk.make_folder("/f/g")
+    for act in (lambda: disk.rename("/e", "/f"), lambda: disk.remove_folder("/f")):
+        with pytest.raises(OSError, match="directory not empty"):
+            act()
+    disk.remove_folder("/f/g")
+    assert disk.list("/f") == []
