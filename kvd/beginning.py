@@ -1,4 +1,4 @@
-"""How a member comes by its identity and its log: recovered, founded or joined."""
+"""How a member comes by identity and log: recovered, forced, founded or joined."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from kvd.config import Config
 from kvd.discovery.failures import DiscoveryFailed
 from kvd.errors import ConfigError
 from kvd.finding import Finding, lines_about
+from kvd.forcing import backup_problem, force
 from kvd.joining import Joined, Joining
 from kvd.node.bootstrap import bootstrap_log
 from kvd.options.checks import founding_problems
@@ -31,8 +32,11 @@ class Beginning:
 
     ::
 
-        data on the disk?  -- yes --> recovered
-             | no
+        data on the disk?  -- yes --> force-new-cluster? -- yes --> the only member
+             | no                         | no
+             |                            a backup? -- yes --> refused
+             |                            | no
+             |                          recovered
         the founders are to be found? -- yes --> asked for, or refused
              | no                                   |
              +--------------------------------------+
@@ -71,7 +75,9 @@ class Beginning:
             waits = joins and found.snapshot is None and not found.entries
             if not waits:  # else the leader has not come to it yet
                 self._warn_of_discovery()
-                return self._recovered(opened, found.identity, read_seconds)
+                return await self._recovered(opened, found.identity, read_seconds)
+        if self._config.force_new_cluster:
+            raise ConfigError(founding_problems(self._config, {}))
         if not self._config.initial_cluster:
             self._config = await self._find(again=found.identity is not None)
         if joins:
@@ -83,7 +89,7 @@ class Beginning:
         if self._question is not None:
             self._question.cancel()
 
-    def _recovered(
+    async def _recovered(
         self, opened: Opened, identity: Identity, seconds: float
     ) -> tuple[Identity, Log]:
         found = opened.recovered
@@ -96,6 +102,10 @@ class Beginning:
             entries=len(found.entries),
             term=found.hard_state.term,
         )
+        if self._config.force_new_cluster:
+            return identity, await force(opened, identity, self._config)
+        if found.backup_of is not None:
+            raise ConfigError([backup_problem(self._config, found.backup_of)])
         return identity, Log(
             hard_state=found.hard_state,
             snapshot=found.snapshot,

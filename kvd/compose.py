@@ -17,6 +17,7 @@ from kvd.cluster.members import MemberRecord
 from kvd.config import Config
 from kvd.errors import KvdError, StorageError
 from kvd.http.site import ClientSite
+from kvd.node.forced import removals
 from kvd.node.interfaces import Persistence
 from kvd.node.node import Node
 from kvd.node.settings import NodeSettings
@@ -193,6 +194,10 @@ def node_settings(config: Config, identity: Identity) -> NodeSettings:
     )
 
 
+def _departing(removals: Sequence[tuple[int, int]], raft: Raft) -> frozenset[int]:
+    return frozenset(id_ for index, id_ in removals if index > raft.applied_index)
+
+
 def compose(
     config: Config,
     *,
@@ -217,6 +222,7 @@ def compose(
         entries=log.entries,
         randbelow=world.randbelow,
     )
+    gone = removals(log.entries, commit=log.hard_state.commit)
     auth = Auth()
     v2 = V2(history_max=config.event_history, auth=auth)
     cluster = ClusterMachine()
@@ -242,6 +248,7 @@ def compose(
         applier=Applier([auth, v2], cluster),
         cluster=cluster,
         remotes=log.remotes,
+        departing=partial(_departing, gone, raft),
         persistence=persistence,
         transport=transport,
         clock=world.reactor,

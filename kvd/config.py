@@ -44,6 +44,7 @@ class Config:
     log_package_levels: tuple[tuple[str, str], ...] = ()  # package, level
     logger: str = "capnslog"
     log_outputs: tuple[str, ...] = ("default",)
+    force_new_cluster: bool = False
     strict_reconfig_check: bool = True
     pre_vote: bool = True
     proxy: str = "off"

@@ -122,6 +122,7 @@ class Options(usage.Options):
             describe(f"--{option.name}{value}", text)
         describe("--version", "print kvd's version and exit")
         describe("--help", "print this and exit")
+        lines += ["", "kvd backup --help tells how to copy a member's data."]
         return "\n".join(lines) + "\n"
 
 

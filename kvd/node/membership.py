@@ -18,6 +18,9 @@ class Membership:
 
     :param remotes: of a member that joins: who the others are, as long as its own log
         says nothing of members.
+    :param departing: whose removal is committed and not applied here yet. They are not
+        talked to meanwhile: what they say may be of another history, see
+        ``force-new-cluster``.
     :param removed: called once, when this member has been removed and does not lead
         any more. A leader that removes itself leads on until a majority of the others
         knows that it is committed; without it they might not be able to elect.
@@ -31,6 +34,7 @@ class Membership:
         member_id: int,
         cluster: ClusterMachine,
         remotes: Sequence[MemberRecord],
+        departing: Callable[[], frozenset[int]],
         transport: Transport,
         traffic: RaftTraffic,
         is_leader: Callable[[], bool],
@@ -39,6 +43,7 @@ class Membership:
         self._member_id = member_id
         self._cluster = cluster
         self._remotes = remotes
+        self._departing = departing
         self._transport = transport
         self._traffic = traffic
         self._is_leader = is_leader
@@ -52,8 +57,9 @@ class Membership:
         members = self._cluster.members()
         me = self._member_id
         others = members or self._remotes
+        strangers = {me, *self._departing()}
         self._transport.set_peers(
-            {r.member_id: r.peer_urls for r in others if r.member_id != me}
+            {r.member_id: r.peer_urls for r in others if r.member_id not in strangers}
         )
         ids = frozenset(record.member_id for record in members)
         self._traffic.keep_only(ids)

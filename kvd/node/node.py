@@ -38,13 +38,10 @@ class Node:
     """
     Implements ``Member`` for those who ask and ``TransportEvents`` for those who tell.
 
-    :param sequence_start: of request ids; no life of this member may use numbers of
-        another: at random out of 2^63. A clock may be set back.
-    :param remotes: where the others are while the log says nothing of members yet.
-    :param snapshot: the newest durable one at the start; the machines are filled
-        from it in :meth:`start`.
-    :param on_fatal: told once, when the member has stopped because a promise can no
-        longer be kept; the process should exit with status 1.
+    :param sequence_start: of request ids, at random out of 2^63: no two lives share one.
+    :param remotes: and ``departing``: see :class:`Membership`.
+    :param snapshot: the newest durable one, from which :meth:`start` fills the machines.
+    :param on_fatal: told once, when a promise can no longer be kept; exit status 1.
     :param on_removed: told once, when the cluster has removed this member.
     """
 
@@ -59,6 +56,7 @@ class Node:
         applier: Applier,
         cluster: ClusterMachine,
         remotes: Sequence[MemberRecord] = (),
+        departing: Callable[[], frozenset[int]] = frozenset,
         persistence: Persistence,
         transport: Transport,
         clock: IReactorTime,
@@ -87,6 +85,7 @@ class Node:
             member_id=settings.member_id,
             cluster=cluster,
             remotes=remotes,
+            departing=departing,
             transport=transport,
             traffic=self.traffic,
             is_leader=lambda: self.is_leader,

@@ -138,6 +138,15 @@ def founding_problems(
     They matter only to a member without data: later its identity is on its disk, and
     the initial options are not looked at again (V2-SPEC 15.2).
     """
+    if config.force_new_cluster:
+        return [
+            problem(
+                "force-new-cluster",
+                "there is no member's data to make a cluster of; expected a data-dir "
+                f"of a member or a backup, not {config.data_dir}",
+                given.get("force-new-cluster"),
+            )
+        ]
     said = given.get("initial-cluster")
     problems: list[str] = []
     if config.discovery and config.initial_cluster_state == "existing":

@@ -160,6 +160,13 @@ OPTIONS: Final = (
         difference="Etcd takes more than one with zap only",
     ),
     Option(
+        "force-new-cluster",
+        Boolean(),
+        "make a cluster of this member alone, of its own data or of a backup; for one "
+        "start, when the other members are lost for good",
+        difference="What is not known to be committed is kept; without data it is refused",
+    ),
+    Option(
         "strict-reconfig-check",
         Boolean(),
         "refuse a membership change that would lose quorum",

@@ -74,9 +74,6 @@ def _v3(name: str, kind: Kind, *default: str) -> Unhonoured:
 
 
 UNHONOURED: Final = (
-    _switch(
-        "force-new-cluster", "disaster recovery is not supported yet", refused=True
-    ),
     Unhonoured("cert-file", _TLS),
     Unhonoured("key-file", _TLS),
     Unhonoured("trusted-ca-file", _TLS),

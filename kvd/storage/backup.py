@@ -82,11 +82,11 @@ def back_up(
     try:
         if not contents.last_index:
             raise StorageError("this member has not begun yet", path=member.data_folder)
-        target.open()
         try:
+            target.open()
             yield from target.write(contents, identity)
             yield "reading the backup back"
-            checksum = yield from target.read_back(contents, pause)
+            checksum = yield from target.read_back(pause)
             target.publish()
         except BaseException:
             target.discard()
@@ -145,12 +145,8 @@ class _Target:
 
         :raises StorageError: another backup is being written there.
         """
-        try:
-            self._data.open()
-            self._clear()
-        except BaseException:
-            self._data.release()
-            raise
+        self._data.open()
+        self._clear()
 
     def write(
         self, contents: Contents, identity: Identity
@@ -195,9 +191,7 @@ class _Target:
             if copied.crc != file.crc:
                 raise StorageError("it changed while it was copied", path=file.path)
 
-    def read_back(
-        self, contents: Contents, pause: Callable[[float], None]
-    ) -> Generator[str, None, str]:
+    def read_back(self, pause: Callable[[float], None]) -> Generator[str, None, str]:
         """The checksum, of what was read and of what was written alike."""
         written = yield from read_contents(self._disk, self._settings, pause=pause)
         try:
@@ -229,14 +223,16 @@ class _Target:
         self._data.release()
 
     def discard(self) -> None:
-        """Leave nothing, as far as the disk still lets us."""
+        """Leave nothing of ours, as far as the disk still lets us."""
         data = self._data
-        with suppress(OSError):
-            self._clear()
-            for folder in self._folders:
-                self._disk.remove(f"{folder}{UNFINISHED}/lock")
-            folders = (data.snap_folder, data.wal_folder, data.member_folder)
-            for folder in (*folders, data.data_folder):
+        if data.locked:  # else another backup may be writing there
+            with suppress(OSError):
+                self._clear()
+                for folder in self._folders:
+                    self._disk.remove(f"{folder}{UNFINISHED}/lock")
+        folders = (data.snap_folder, data.wal_folder, data.member_folder)
+        for folder in (*folders, data.data_folder):
+            with suppress(OSError):
                 self._disk.remove_folder(folder)
         data.release()
 

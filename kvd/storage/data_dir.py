@@ -79,6 +79,11 @@ class DataDir:
         self._locks: list[Lock] = []
         self.backup_of: Identity | None = None
 
+    @property
+    def locked(self) -> bool:
+        """All of it."""
+        return len(self._locks) == 1 + self._own_wal_folder
+
     def open(self) -> Identity | None:
         """
         Make what is missing, lock it, and say whose it is; None if it is fresh.

@@ -225,6 +225,8 @@ class FakeDisk:
         del self.folders[path]
 
     def check_empty(self, path):
+        if path not in self.folders:
+            raise FileNotFoundError(errno.ENOENT, "No such folder", path)
         inner = [each for each in self.folders if each.startswith(path + "/")]
         if inner or self.folders[path].names:
             raise OSError(errno.ENOTEMPTY, "Directory not empty", path)
