@@ -1,4 +1,4 @@
-"""TCP by URL: where a member listens, and how it reaches another."""
+"""Sockets by URL: where a member listens, and how it reaches another."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import ipaddress
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from twisted.internet.address import UNIXAddress
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.internet.endpoints import (
     HostnameEndpoint,
@@ -17,6 +18,7 @@ from twisted.internet.interfaces import IAddress, IStreamClientEndpoint
 from twisted.internet.protocol import Factory, Protocol
 
 from kvd.straight import Outbox
+from kvd.unixsockets import MODE, PREFIX, before_close, make_way, socket_path
 
 _BACKLOG: Final = 1024  # connections that wait to be accepted; the kernel may take less
 _CONNECT_SECONDS: Final = 10.0
@@ -71,6 +73,7 @@ class Ports:
         self._option = option
         self.urls = urls
         self._open: list[Port] = []
+        self._paths: list[str] = []  # of sockets in the file system
         self._factory = Later(option)
 
     def open(self) -> list[str]:
@@ -82,22 +85,35 @@ class Ports:
         """
         problems = []
         for url in self.urls:
-            host, port = _address(url)
             try:
-                opened = self._reactor.listenTCP(
-                    port, self._factory, backlog=_BACKLOG, interface=host
-                )
-            except CannotListenError as error:
-                reason = getattr(error.socketError, "strerror", "") or error.socketError
+                opened = self._listen(url)
+            except (CannotListenError, OSError) as error:
+                cause = getattr(error, "socketError", error)
+                reason = getattr(cause, "strerror", "") or cause
                 problems.append(
                     f"{self._option}: cannot listen on {url}: {reason}; expected a free "
                     "address of this machine"
                 )
                 continue
-            opened.transport = Outbox(self._reactor).server
             self._open.append(opened)
             opened.stopReading()
         return problems
+
+    def _listen(self, url: str) -> Port:
+        if url.startswith(PREFIX):
+            path = socket_path(url)
+            make_way(path)
+            opened = self._reactor.listenUNIX(
+                path, self._factory, backlog=_BACKLOG, mode=MODE
+            )
+            self._paths.append(path)
+            return opened
+        host, port = _address(url)
+        opened = self._reactor.listenTCP(
+            port, self._factory, backlog=_BACKLOG, interface=host
+        )
+        opened.transport = Outbox(self._reactor).server
+        return opened
 
     def turn_away(self) -> None:
         """Close what connects, until :meth:`accept`: a sign that somebody is here."""
@@ -112,6 +128,9 @@ class Ports:
 
     def close(self) -> Deferred[None]:
         """No more connections; fires when the sockets are closed."""
+        for path in self._paths:
+            before_close(path)
+        self._paths.clear()
         closing = [maybeDeferred(port.stopListening) for port in self._open]
         self._open.clear()
         done: Deferred[None] = Deferred()
@@ -121,9 +140,13 @@ class Ports:
         return done
 
     def addresses(self) -> tuple[tuple[str, int], ...]:
-        """Host and port of each open socket; of use with port 0."""
+        """Host and port of each open TCP socket; of use with port 0."""
         hosts = [port.getHost() for port in self._open]
-        return tuple((host.host, host.port) for host in hosts)
+        return tuple(
+            (host.host, host.port)
+            for host in hosts
+            if not isinstance(host, UNIXAddress)
+        )
 
 
 def endpoint(

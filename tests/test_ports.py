@@ -1,4 +1,4 @@
-"""TCP by URL."""
+"""Sockets by URL."""
 
 from __future__ import annotations
 
@@ -49,6 +49,15 @@ class Reactor(MemoryReactorClock):
             raise CannotListenError(interface, port, OSError(errno.EACCES, "no"))
         if port == 2:
             raise CannotListenError(interface, port, "strange")
+        factory.doStart()
+        self.opened.append(Port(factory))
+        return self.opened[-1]
+
+    def listenUNIX(self, path, factory, backlog=50, mode=0o666):
+        self.asked.append((path, oct(mode)))
+        if "/none/" in path:
+            cause = OSError(errno.ENOENT, "No such file or directory")
+            raise CannotListenError(None, path, cause)
         factory.doStart()
         self.opened.append(Port(factory))
         return self.opened[-1]
@@ -128,3 +137,28 @@ def test_an_address_is_not_looked_up_and_a_name_is(url, kind):
 def test_a_url_that_leads_nowhere_is_refused(url):
     with pytest.raises(ValueError, match="expected"):
         endpoint(MemoryReactorClock(), url)
+
+
+def test_a_socket_in_the_file_system_is_for_this_user_alone(tmp_path):
+    reactor = Reactor()
+    path = str(tmp_path / "kvd.sock")
+    ports = Ports(reactor, "listen-client-urls", (f"unix://{path}",))
+    assert ports.open() == []
+    assert reactor.asked == [(path, "0o600")]
+    assert not reactor.opened[0].reading
+    ports.close()
+    # What Twisted takes away is there, though somebody has removed the socket.
+    assert (tmp_path / "kvd.sock").exists()
+
+
+def test_what_is_no_socket_is_not_removed(tmp_path):
+    reactor = Reactor()
+    (tmp_path / "notes").write_text("mine")
+    urls = (f"unix://{tmp_path}/notes", f"unix://{tmp_path}/none/kvd.sock")
+    ports = Ports(reactor, "listen-client-urls", urls)
+    there, nowhere = ports.open()
+    assert "there is a file that is no socket" in there
+    assert "No such file or directory" in nowhere
+    ports.close()
+    assert [each.name for each in tmp_path.iterdir()] == ["notes"]
+    assert (tmp_path / "notes").read_text() == "mine"

@@ -67,12 +67,13 @@ OPTIONS: Final = (
     Option("max-wals", Whole(0, 10_000), "log segment files kept; 0: all"),
     Option(
         "listen-client-urls",
-        Urls(bind=True),
-        "where clients are listened for; an address or localhost",
+        Urls(bind=True, unix=True),
+        "where clients are listened for: an address or localhost, or unix:///path",
+        difference="Etcd knows no unix:///path, only unix://host:port",
     ),
     Option(
         "advertise-client-urls",
-        Urls(),
+        Urls(unix=True),
         "what clients are told; required with listen-client-urls",
     ),
     Option(

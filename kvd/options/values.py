@@ -16,6 +16,8 @@ from urllib.parse import urlsplit
 
 import attrs
 
+from kvd.unixsockets import PATH_BYTES_MAX, PREFIX, socket_path
+
 _DIGITS = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 _TRUE = frozenset({"1", "t", "true", "yes", "on"})
 _FALSE = frozenset({"0", "f", "false", "no", "off"})
@@ -187,9 +189,11 @@ class Urls:
     URLs between commas, kept as given.
 
     :ivar bind: they are listened on, so the host must be an address or localhost.
+    :ivar unix: sockets in the file system may be among them.
     """
 
     bind: bool = False
+    unix: bool = False
     metavar: str = "URLS"
 
     def read(self, text: str) -> tuple[str, ...]:
@@ -197,7 +201,10 @@ class Urls:
         if not urls:
             raise ValueError("expected at least one URL, such as http://127.0.0.1:2379")
         for url in urls:
-            check_url(url, bind=self.bind)
+            if self.unix and url.startswith(PREFIX):
+                check_unix_url(url)
+            else:
+                check_url(url, bind=self.bind)
         if len(set(urls)) != len(urls):
             raise ValueError("expected different URLs")
         return urls
@@ -247,6 +254,8 @@ def check_url(url: str, *, bind: bool) -> None:
     scheme, colon, _ = url.partition(":")
     if not colon or scheme not in _SCHEMES:
         raise ValueError(f"URL scheme must be http, https, unix, or unixs: {url}")
+    if scheme == "unix":
+        raise UnfitError(f"members are reached over TCP, expected http: {url}")
     if scheme != "http":
         raise UnfitError(f"{scheme} is not supported yet, expected http: {url}")
     try:
@@ -266,6 +275,21 @@ def check_url(url: str, *, bind: bool) -> None:
         raise ValueError(f"expected a host name or an address in URL: {url}")
     if port == 0 and not bind:
         raise ValueError(f"expected a port from 1 to {_PORT_MAX} in URL: {url}")
+
+
+def check_unix_url(url: str) -> None:
+    """
+    An absolute path or, as etcd knows it, ``host:port`` for the name of a file.
+
+    :raises ValueError: why not.
+    """
+    path = socket_path(url)
+    if _CONTROL.search(url) or len(path.encode()) > PATH_BYTES_MAX:
+        raise ValueError(f"expected {PATH_BYTES_MAX} printable bytes at most: {url}")
+    if not path.startswith("/"):
+        check_url(f"http://{path}", bind=False)
+    elif path.endswith("/"):
+        raise ValueError(f"expected the name of a file in URL: {url}")
 
 
 def is_address(host: str) -> bool:

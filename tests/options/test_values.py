@@ -11,6 +11,7 @@ from kvd.options.values import (
     MemberName,
     Members,
     Text,
+    UnfitError,
     Urls,
     Whole,
     Words,
@@ -95,7 +96,7 @@ def test_urls_are_kept_as_given():
         ("http://127.0.0.1:70000", "expected http://host:port"),
         ("http://[::1:1", "expected http://host:port"),
         ("https://127.0.0.1:1", "https is not supported yet"),
-        ("unix://a:1", "unix is not supported yet"),
+        ("unix://a:1", "members are reached over TCP"),
         ("http://example.com:1", "expected IP in URL for binding"),
         ("http://:1", "expected IP in URL for binding"),
         ("http://127.0.0.1:1\x7f", "without spaces and control characters"),
@@ -151,3 +152,28 @@ def test_localhost_counts_as_an_address():
     assert is_address("localhost")
     assert is_address("::1")
     assert not is_address("example.com")
+
+
+@pytest.mark.parametrize(
+    "url", ["unix:///run/kvd.sock", "unix://localhost:2379", "unix://127.0.0.1:1"]
+)
+def test_sockets_in_the_file_system_are_urls_for_clients(url):
+    assert Urls(bind=True, unix=True).read(f"http://127.0.0.1:1,{url}")[1] == url
+    with pytest.raises(UnfitError, match="members are reached over TCP"):
+        Urls(bind=True).read(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("unix://", "host:port"),
+        ("unix://kvd.sock", "host:port"),
+        ("unix://localhost:m1", "host:port"),
+        ("unix:///run/", "expected the name of a file"),
+        ("unix:///" + "x" * 107, "107 printable bytes at most"),
+        ("unixs://localhost:1", "unixs is not supported yet"),
+    ],
+)
+def test_a_socket_needs_a_name_that_the_file_system_takes(url, said):
+    with pytest.raises(ValueError, match=said):
+        Urls(unix=True).read(url)
