@@ -13,12 +13,13 @@ class InternalWrite(NamedTuple):
     A write of the cluster's own bookkeeping.
 
     It costs the v2 store one index and one place in its history, as in etcd
-    (V2-SPEC 7): ``key`` is in etcd's own name space, for example ``/0/version``.
+    (V2-SPEC 7): ``key`` is in etcd's own name space, for example ``/0/version``. A
+    get costs nothing but is counted.
 
     :ivar ok: False: etcd's store refuses it, which costs no index but is counted.
     """
 
-    action: str  # create, set, update, delete
+    action: str  # create, set, update, delete; get
     key: str
     value: str
     ok: bool = True

@@ -80,6 +80,9 @@ class ClusterMachine:
 
         :returns: the member as it is now; a removed one as it was.
         """
+        # etcd looks at both lists in its store.
+        gone = InternalWrite("get", "/0/removed_members", "", ok=bool(self._removed))
+        self._writes += [InternalWrite("get", "/0/members", ""), gone]
         id_ = change.member_id
         if id_ in self._removed:
             return RefusedChange(RefusalReason.REMOVED, id_)
@@ -107,7 +110,7 @@ class ClusterMachine:
         taken = {url for other in others for url in other.peer_urls}
         if not taken.isdisjoint(record.peer_urls):
             return RefusedChange(RefusalReason.PEER_URL_EXISTS, id_)
-        return self._keep(record, "create" if old is None else "set")
+        return self._keep(record, "create" if old is None else "update")
 
     def _keep(self, record: MemberRecord, action: str) -> MemberRecord:
         self._members[record.member_id] = record

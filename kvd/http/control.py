@@ -77,6 +77,7 @@ class Control:
     ) -> None:
         self._members = Members(
             member=member,
+            store=store,
             cluster=cluster,
             wall_time_ns=wall_time_ns,
             json_depth_max=settings.json_depth_max,

@@ -16,7 +16,7 @@ from kvd.http import answers
 from kvd.http.exchange import Request, Response
 from kvd.http.memberform import BadFormError, read_member_id, read_peer_urls
 from kvd.http.render import encode, quoted
-from kvd.http.store import ClusterView
+from kvd.http.store import ClusterView, KeysStore
 from kvd.node.interfaces import Applied, Member
 from kvd.raft.messages import ChangeKind, ConfigChange
 
@@ -45,12 +45,14 @@ class Members:
         self,
         *,
         member: Member,
+        store: KeysStore,
         cluster: ClusterView,
         wall_time_ns: Callable[[], int],
         json_depth_max: int,
         join_as_voter: bool,
     ) -> None:
         self._member = member
+        self._store = store
         self._cluster = cluster
         self._wall_time_ns = wall_time_ns
         self._json_depth_max = json_depth_max
@@ -64,6 +66,9 @@ class Members:
         if request.method not in ALLOWED:
             return answers.method_not_allowed(ALLOWED)
         rest = request.path[len(PREFIX) :].removeprefix("/")
+        if request.method != "GET":
+            # As every keys request: etcd looks at its auth switch.
+            self._store.stats.count_get(ok=False)
         try:
             match request.method:
                 case "GET":

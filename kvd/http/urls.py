@@ -117,7 +117,9 @@ def _parse_before_fragment(data: bytes) -> _Url:
     if not rest.startswith(b"/"):
         if not scheme and b":" in rest.partition(b"/")[0]:
             raise ValueError("first path segment in URL cannot contain colon")
-        return _Url(scheme)  # opaque, or a path only: never one of a member
+        if not scheme:
+            golang.unescape(rest)  # a path
+        return _Url(scheme)
     user, host = "", b""
     if rest.startswith(b"//") and (scheme or not rest.startswith(b"///")):
         authority, slash, path = rest[2:].partition(b"/")

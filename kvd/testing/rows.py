@@ -45,7 +45,30 @@ class Raw:
     finish: bool = False
 
 
-Step = str | Raw
+@attrs.frozen
+class Json:
+    """
+    A request with a JSON document as its body, or with what should be one.
+
+    :ivar kind: the Content-Type, None for none.
+    """
+
+    method: str
+    target: str
+    body: bytes
+    kind: str | None = "application/json"
+
+    @property
+    def request(self) -> bytes:
+        """As it is sent."""
+        kind = f"Content-Type: {self.kind}\r\n" if self.kind is not None else ""
+        return (
+            f"{self.method} {self.target} HTTP/1.1\r\nHost: server\r\n{kind}"
+            f"Content-Length: {len(self.body)}\r\n\r\n"
+        ).encode() + self.body
+
+
+Step = str | Raw | Json
 
 
 @attrs.frozen
@@ -85,6 +108,8 @@ def placed(step: Step, prefix: str, base: int) -> Step:
 
     if isinstance(step, str):
         return fill(step)
+    if isinstance(step, Json):
+        return step
     data, then = (
         fill(part.decode("latin-1")).encode("latin-1")
         for part in (step.data, step.then)

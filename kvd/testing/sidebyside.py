@@ -14,7 +14,7 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 
-from kvd.testing.rows import Raw, Row, Step, placed
+from kvd.testing.rows import Json, Raw, Row, Step, placed
 from kvd.testing.seen import (
     EXPIRATION,
     LENGTH,
@@ -56,11 +56,15 @@ class Side:
 
     def ask(self, method: str, target: str, form: str | None = None) -> Answer:
         """One request on the main connection."""
+        return self.exchange(_request(method, target, form), head=method == "HEAD")
+
+    def exchange(self, data: bytes, *, head: bool = False) -> Answer:
+        """The bytes of one request on the main connection; its answer."""
         if self._main is None:
             self._main = Connection(self.port)
-        self._main.send(_request(method, target, form))
+        self._main.send(data)
         try:
-            answer = self._main.read_answer(head=method == "HEAD")
+            answer = self._main.read_answer(head=head)
         except (Closed, Silent):
             self._main.close()
             self._main = None
@@ -84,6 +88,8 @@ class Side:
         try:
             if isinstance(step, Raw):
                 return self._raw(step)
+            if isinstance(step, Json):
+                return self._json(step)
             return self._words(step)
         except Closed as closed:
             return Seen(f"(closed: {closed})")
@@ -113,6 +119,11 @@ class Side:
         if method == "HEAD" and "wait" not in target:
             answer = self._as_its_get(answer, target)
         return self._seen(answer, now, sorted_nodes="sorted=true" in target)
+
+    def _json(self, step: Json) -> Seen:
+        now = time.time()
+        answer = self.exchange(step.request)
+        return self._seen(answer, now, sorted_nodes=True)
 
     def _as_its_get(self, answer: Answer, target: str) -> Answer:
         """A HEAD's length is right if it is the GET's; times make it change."""

@@ -103,6 +103,9 @@ class V2:
         store = self._store
         stats = store.stats
         for write in writes:
+            if write.action == "get":
+                stats.count_get(ok=write.ok)
+                continue
             if write.ok:
                 store.index += 1
                 store.history.append(None)

@@ -38,7 +38,28 @@ def cluster() -> ClusterMachine:
 
 
 def writes(cluster) -> list[tuple[str, str]]:
-    return [(write.action, write.key) for write in cluster.take_writes()]
+    return [(write.action, write.key) for write in only_writes(cluster)]
+
+
+def test_every_change_looks_at_the_members_and_at_those_who_were(cluster):
+    """As etcd's does, which can be seen in the counters of its store."""
+
+    def looks():
+        writes = cluster.take_writes()
+        return [(each.key, each.ok) for each in writes if each.action == "get"]
+
+    here, gone = "/0/members", "/0/removed_members"
+    add(cluster, record(1))  # refused
+    assert looks() == [(here, True), (gone, False)]
+    cluster.change(ConfigChange(ChangeKind.REMOVE, 2))
+    assert looks() == [(here, True), (gone, False)]
+    cluster.change(ConfigChange(ChangeKind.REMOVE, 2))
+    assert looks() == [(here, True), (gone, True)]
+
+
+def only_writes(cluster):
+    """Without its looks at the lists of members and of those who were."""
+    return [write for write in cluster.take_writes() if write.action != "get"]
 
 
 def refused(value: object) -> RefusalReason:
@@ -73,7 +94,7 @@ def test_an_added_member_is_unstarted_until_it_publishes_itself(cluster):
     published = tell(cluster, encode_publish(4, "four", urls))
     assert published == record(4, name="four", client_urls=urls)
     assert cluster.member(4) == published
-    (write,) = cluster.take_writes()
+    (write,) = only_writes(cluster)
     assert (write.action, write.key) == ("set", "/0/members/4/attributes")
     assert write.value == '{"name": "four", "clientURLs": ["http://h4:2379"]}'
 
@@ -121,8 +142,8 @@ def test_new_peer_urls_replace_the_old_ones_and_nothing_else(cluster):
     assert updated == record(
         1, name="one", peer_urls=("http://new:1",), client_urls=("http://c:1",)
     )
-    (write,) = cluster.take_writes()
-    assert write[:2] == ("set", "/0/members/1/raftAttributes")
+    (write,) = only_writes(cluster)
+    assert write[:2] == ("update", "/0/members/1/raftAttributes")
     assert write.value == '{"peerURLs": ["http://new:1"]}'
     own = add(cluster, given, ChangeKind.UPDATE)
     assert own == updated  # its own present URL is fine, and costs an index
@@ -138,7 +159,7 @@ def test_new_peer_urls_replace_the_old_ones_and_nothing_else(cluster):
 def test_a_learner_is_promoted_by_adding_it_as_a_voter(cluster):
     learner = add(cluster, record(4), ChangeKind.ADD_LEARNER)
     assert learner.learner
-    (write,) = cluster.take_writes()
+    (write,) = only_writes(cluster)
     assert write.value == '{"peerURLs": ["http://h4:2380"], "isLearner": true}'
     again = add(cluster, record(4), ChangeKind.ADD_LEARNER)
     assert refused(again) is RefusalReason.ID_EXISTS

@@ -62,6 +62,9 @@ TAKEN = [
 ]
 
 REFUSED = [
+    ("%zz", 'parse "%zz": invalid URL escape "%zz"'),
+    ("a%", 'parse "a%": invalid URL escape "%"'),
+    ("http:%zz", 'URL address does not have the form "host:port": http:%zz'),
     (
         "\x1chttp://a:1",
         'parse "\\x1chttp://a:1": net/url: invalid control character in URL',

@@ -409,19 +409,29 @@ def test_the_history_knows_its_first_index(make_subject):
 def test_internal_writes_cost_an_index_and_a_place_but_show_nothing(subject):
     from kvd.state import InternalWrite
 
+    actions = ("create", "set", "update", "delete")
     subject.v2.internal_writes(
-        [InternalWrite(action, "/0/x", "1") for action in ("create", "set", "delete")]
+        [InternalWrite(action, "/0/x", "1") for action in actions]
     )
-    assert subject.v2.index == 3
+    assert subject.v2.index == 4
     assert subject.keys() == []
     stats = subject.v2.stats
-    assert (stats.creates_success, stats.sets_success, stats.deletes_success) == (
-        1,
-        1,
-        1,
+    assert (stats.creates_success, stats.sets_success) == (1, 1)
+    assert (stats.updates_success, stats.deletes_success) == (1, 1)
+    assert subject.set("/k").node.modified_index == 5
+    assert subject.watch("/", recursive=True, since=1).steps() == [("set", "/k", 5)]
+
+
+def test_internal_gets_are_only_counted(subject):
+    from kvd.state import InternalWrite
+
+    before = subject.v2.stats.values()[:2]
+    subject.v2.internal_writes(
+        [InternalWrite("get", "/0/x", "", ok=found) for found in (True, False, False)]
     )
-    assert subject.set("/k").node.modified_index == 4
-    assert subject.watch("/", recursive=True, since=1).steps() == [("set", "/k", 4)]
+    assert subject.v2.index == 0
+    after = subject.v2.stats.values()[:2]
+    assert after == (before[0] + 1, before[1] + 2)
 
 
 def test_a_sync_without_an_instant_expires_nothing(subject):
