@@ -9,6 +9,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
+from kvd.addresses import OwnUrls, addresses_of
 from kvd.cluster.members import MemberRecord
 from kvd.compose import Log, founders, founding, identity_of
 from kvd.config import Config
@@ -169,6 +170,7 @@ class Beginning:
         problems = founding_problems(self._config, {})
         if problems:
             raise ConfigError(problems)
+        await self._look_up_own_urls()
         members = founders(self._config)
         identity = identity_of(self._config, members)
         begun = opened.recovered.identity
@@ -191,6 +193,18 @@ class Beginning:
             names=", ".join(name for name, _ in self._config.initial_cluster),
         )
         return identity, Log(hard_state=hard_state, snapshot=None, entries=entries)
+
+    async def _look_up_own_urls(self) -> None:
+        self._peer_ports.turn_away()
+        own = OwnUrls(
+            config=self._config,
+            lookup=partial(addresses_of, self._reactor),
+            clock=self._reactor,
+        )
+        self._question = Deferred.fromCoroutine(own.problems())
+        problems = await self._question
+        if problems:
+            raise ConfigError(problems)
 
     async def _ask_founders(
         self, identity: Identity, members: Sequence[MemberRecord]

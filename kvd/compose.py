@@ -266,5 +266,6 @@ def compose(
         stats=_Stats(world.wall_time_ns(), node.traffic),
         clock=world.reactor,
         wall_time_ns=world.wall_time_ns,
+        randbelow=world.randbelow,
     )
     return Parts(node=node, transport=transport, site=site, v2=v2, cluster=cluster)

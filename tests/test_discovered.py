@@ -119,3 +119,31 @@ def test_who_joins_a_cluster_discovers_none(house, discovery):
     house.line(level="critical", text=text)
     assert discovery.asked == []
     house.stop()
+
+
+NAMED = attrs.evolve(
+    CONFIG,
+    initial_advertise_peer_urls=("http://me.example:2380",),  # all names are 127.0.0.1
+)
+
+
+def test_own_url_may_have_two_names(house):
+    house.start(NAMED)
+    house.run()
+    house.line(level="info", text="ready to serve")
+    house.stop()
+
+
+def test_own_url_must_be_one_of_initial_cluster_under_whatever_name(house):
+    cluster = (("default", ("http://10.0.0.7:2380",)),)
+    house.start(attrs.evolve(NAMED, initial_cluster=cluster))
+    house.run(0.1)
+    text = (
+        "--initial-cluster has default=http://10.0.0.7:2380 but missing from "
+        "--initial-advertise-peer-urls=http://me.example:2380 "
+        "(http://10.0.0.7:2380 is at 10.0.0.7)"
+    )
+    house.line(level="critical", text=text)
+    assert house.process.said == ["prepare", 1]
+    house.stop()
+    assert not house.disk.exists("/data/member/identity")

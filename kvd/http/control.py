@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 from twisted.web.iweb import IRequest
 from werkzeug.exceptions import HTTPException
 
-from kvd.http import answers
+from kvd.http import answers, tokens
 from kvd.http.bridge import BridgedRequest
 from kvd.http.exchange import Answer, Request, Response
 from kvd.http.memberform import BODY_BYTES_MAX as MEMBER_BYTES_MAX
@@ -24,6 +24,7 @@ from kvd.http.settings import HttpSettings
 from kvd.http.stats import Stats
 from kvd.http.status import Status
 from kvd.http.store import ClusterView, KeysStore, ServerStats
+from kvd.http.tokens import Tokens
 from kvd.node.interfaces import Member
 
 _Handle: TypeAlias = Callable[["Control", Request], Response | Deferred[Response]]
@@ -74,6 +75,7 @@ class Control:
         stats: ServerStats,
         clock: IReactorTime,
         wall_time_ns: Callable[[], int],
+        tokens: Tokens,
     ) -> None:
         self._members = Members(
             member=member,
@@ -92,12 +94,15 @@ class Control:
             wall_time_ns=wall_time_ns,
         )
         self._status = Status(member=member, store=store, cluster=cluster, clock=clock)
+        self._tokens = tokens
         self._resource = self._app.resource()
 
     def body_bytes_max(self, method: str, path: str) -> int:
         """How much of the request's body its handler wants to see; 0: nothing."""
         if path == MEMBERS or path.startswith(f"{MEMBERS}/"):
             return MEMBER_BYTES_MAX if method in {"POST", "PUT"} else 0
+        if path == tokens.PATH:
+            return tokens.BODY_BYTES_MAX if method in {"POST", "PUT"} else 0
         return 0
 
     def answer(self, request: Request) -> Deferred[Answer]:
@@ -133,6 +138,10 @@ class Control:
     @_route(_app, "/v2/stats/store", methods=["GET"])
     def _stats_store(self, _request: Request) -> Response:
         return self._stats.store()
+
+    @_route(_app, tokens.PATH, methods=tokens.METHODS)
+    def _new_token(self, request: Request) -> Response | Deferred[Response]:
+        return self._tokens.answer(request)
 
     @_app.handle_errors
     def _failed(self, request: IRequest, failure: Failure) -> bytes:  # type: ignore[misc]  # Klein types functions only

@@ -58,7 +58,7 @@ def read_params(request: Request) -> KeyParams:
     """
     method = request.method
     if method in {"PUT", "POST"}:
-        fields = _form_fields(request)
+        fields = form_fields(request)
     elif request.query:
         fields = {}
         problem = add_fields(fields, request.query)
@@ -73,8 +73,12 @@ def read_params(request: Request) -> KeyParams:
     return _checked(fields, method) if fields else NOTHING
 
 
-def _form_fields(request: Request) -> dict[str, str]:
-    """Body first, then query; the first value of a name counts."""
+def form_fields(request: Request) -> dict[str, str]:
+    """
+    Body first, then query; the first value of a name counts.
+
+    :raises RequestError: 210.
+    """
     fields: dict[str, str] = {}
     block = request.block
     problem = block.form_problem or request.form_problem

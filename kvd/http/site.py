@@ -15,6 +15,7 @@ from kvd.http.port import HttpPort, empty
 from kvd.http.settings import HttpSettings
 from kvd.http.store import ClusterView, KeysStore, ServerStats
 from kvd.http.targets import RequestLine
+from kvd.http.tokens import Tokens
 from kvd.http.watches import Watches
 from kvd.node.interfaces import Member
 
@@ -36,6 +37,7 @@ class ClientSite(HttpPort):
         stats: ServerStats,
         clock: IReactorTime,
         wall_time_ns: Callable[[], int],
+        randbelow: Callable[[int], int],
     ) -> None:
         super().__init__(config=config, clock=clock, wall_time_ns=wall_time_ns)
         self._request_bytes_max = config.request_bytes_max
@@ -63,6 +65,11 @@ class ClientSite(HttpPort):
             stats=stats,
             clock=clock,
             wall_time_ns=wall_time_ns,
+            tokens=Tokens(
+                keys=self._keys.answer,
+                client_urls=config.advertise_client_urls,
+                randbelow=randbelow,
+            ),
         )
 
     def route(self, line: RequestLine, fields: HeaderBlock) -> tuple[str, Handler, int]:

@@ -192,8 +192,8 @@ def _advertised_problems(
     """
     The advertised peer URLs must be the member's own ones of initial-cluster.
 
-    Host names are not looked up here: two of them may well be the same address, so
-    a difference that rests on a name is let pass.
+    Host names are not looked up here, but when the member begins: two of them may well
+    be the same address, so a difference that rests on a name is let pass.
     """
     advertised = config.initial_advertise_peer_urls
     if not all(_has_address(url) for url in (*own, *advertised)):

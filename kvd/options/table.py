@@ -85,7 +85,6 @@ OPTIONS: Final = (
         "initial-advertise-peer-urls",
         Urls(),
         "what the other members are told; used when the cluster is founded",
-        difference="It is compared with initial-cluster as written: names are not looked up",
     ),
     Option(
         "initial-cluster",

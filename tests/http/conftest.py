@@ -253,6 +253,7 @@ class Port:
         self.member = FakeMember(self.v2)
         self.cluster = FakeCluster()
         self.stats = FakeStats()
+        self.tokens = 0
         self.site = ClientSite(
             config=Config(**options),
             member=self.member,
@@ -261,9 +262,15 @@ class Port:
             stats=self.stats,
             clock=self.clock,
             wall_time_ns=self.wall_time_ns,
+            randbelow=self.randbelow,
         )
         if is_open:
             self.site.open_for_business()
+
+    def randbelow(self, limit: int) -> int:
+        self.tokens += 1
+        assert limit == 1 << 128
+        return self.tokens
 
     def wall_time_ns(self) -> int:
         return NOW_NS + round(self.clock.seconds() * 10**9)

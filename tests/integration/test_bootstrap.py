@@ -37,6 +37,7 @@ _tokens = itertools.count(1)
 def service(tmp_path_factory) -> Iterator[Server]:
     """A kvd that serves as discovery service."""
     made = lone_member(Make.KVD, tmp_path_factory.mktemp("service"))
+    made.options["advertise-client-urls"] = made.url
     try:
         made.start()
         made.wait_ready()
@@ -113,7 +114,10 @@ def until(true: Callable[[], object], server: Server) -> None:
 def found(service, tmp_path_factory) -> Iterator[list[Server]]:
     """Three that found each other through kvd; one came later than the others."""
     members = founders(Make.KVD, tmp_path_factory.mktemp("found"), 3)
-    url = token(service)
+    status, _, body = service.ask("/new?size=3")
+    assert status == 200
+    url = body.decode()
+    assert url.startswith(f"{service.url}/v2/keys/_etcd/registry/")
     for each in members:
         each.options["discovery"] = url
     try:
