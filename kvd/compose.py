@@ -15,10 +15,13 @@ from kvd.cluster.ids import cluster_id_of, member_id_of
 from kvd.cluster.machine import ClusterMachine
 from kvd.cluster.members import MemberRecord
 from kvd.config import Config
+from kvd.diagnostics.collector import MemberCollector, Surroundings
+from kvd.diagnostics.exposition import Exposition, ProcessFigures
+from kvd.diagnostics.host import Host
 from kvd.errors import KvdError, StorageError
+from kvd.http.metricsport import MetricsPort
 from kvd.http.site import ClientSite
 from kvd.node.forced import removals
-from kvd.node.interfaces import Persistence
 from kvd.node.node import Node
 from kvd.node.settings import NodeSettings
 from kvd.node.stats import RaftTraffic
@@ -26,9 +29,11 @@ from kvd.peer.founding import Founding
 from kvd.peer.settings import PeerIdentity, PeerSettings
 from kvd.peer.transport import AmpTransport
 from kvd.ports import endpoint
+from kvd.process import Process, StallWatchdog
 from kvd.raft.core import Raft
 from kvd.raft.messages import NOBODY, Entry, HardState, RaftConfig, SnapshotMeta
 from kvd.storage.data_dir import Identity, StorageSettings
+from kvd.storage.persistence import Storage
 from kvd.v2.auth import Auth
 from kvd.v2.machine import V2
 
@@ -93,6 +98,7 @@ class Parts:
     node: Node
     transport: AmpTransport
     site: ClientSite
+    metrics: MetricsPort
     v2: V2
     cluster: ClusterMachine
 
@@ -203,7 +209,9 @@ def compose(
     *,
     identity: Identity,
     log: Log,
-    persistence: Persistence,
+    persistence: Storage,
+    process: Process,
+    watchdog: StallWatchdog,
     world: World,
     endings: Endings,
 ) -> Parts:
@@ -258,14 +266,49 @@ def compose(
         on_removed=endings.removed,
     )
     transport.set_events(node)
+    exposition = Exposition()
     site = ClientSite(
         config=config,
         member=node,
         keys=v2,
         cluster=cluster,
         stats=_Stats(world.wall_time_ns(), node.traffic),
+        diagnosis=Host(
+            metrics=exposition.page,
+            log_from=process.log_from,
+            busyness=persistence.busyness,
+            stuck_seconds=settings.request_timeout_seconds,
+            pauses=process.gc_pauses,
+        ),
         clock=world.reactor,
         wall_time_ns=world.wall_time_ns,
         randbelow=world.randbelow,
     )
-    return Parts(node=node, transport=transport, site=site, v2=v2, cluster=cluster)
+    exposition.add(
+        MemberCollector(
+            config=config,
+            node=node,
+            v2=v2,
+            cluster=cluster,
+            transport=transport,
+            storage=persistence,
+            site=site,
+            surroundings=Surroundings(loop=watchdog, pauses=process.gc_pauses),
+            clock=world.reactor,
+        )
+    )
+    exposition.add(ProcessFigures())
+    metrics = MetricsPort(
+        config=attrs.evolve(config, cors=(), host_whitelist=()),
+        control=site.control,
+        clock=world.reactor,
+        wall_time_ns=world.wall_time_ns,
+    )
+    return Parts(
+        node=node,
+        transport=transport,
+        site=site,
+        metrics=metrics,
+        v2=v2,
+        cluster=cluster,
+    )

@@ -45,6 +45,8 @@ class Config:
     logger: str = "capnslog"
     log_outputs: tuple[str, ...] = ("default",)
     force_new_cluster: bool = False
+    listen_metrics_urls: tuple[str, ...] = ()
+    metrics: str = "basic"
     strict_reconfig_check: bool = True
     pre_vote: bool = True
     proxy: str = "off"

@@ -15,7 +15,7 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from types import FrameType
 from typing import Any, Final, Protocol
@@ -26,12 +26,15 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from kvd.errors import ConfigError
+from kvd.histogram import Histogram, doubling
 from kvd.logs import Logs
+from kvd.pauses import GcPauses
 
 _SWITCH_SECONDS: Final = 0.0005
 _GC_YOUNG: Final = 50_000  # net new containers between two looks at the youngest
 _GC_MIDDLE: Final = 20
 _GC_OLD: Final = 100
+_LAG_SECONDS: Final = doubling(0.001, 12)
 _DESCRIPTORS: Final = 100  # beside clients: files, ports, other members, the reactor's
 
 Reactor = Any  # Twisted's real reactors provide many interfaces, no one names all
@@ -57,16 +60,45 @@ class Process(Protocol):
         """The member has ended; the process should, too, with this status."""
         ...
 
+    def log_from(self, level: str) -> bool:
+        """
+        Log nothing less severe than this word of ``log-level`` from now on.
+
+        :returns: False if the log is not the member's to change.
+        """
+        ...
+
+    @property
+    def gc_pauses(self) -> Sequence[Histogram]:
+        """Of the garbage collector, by generation; empty if nobody measures."""
+        ...
+
 
 class Embedded:
     """
     The process belongs to somebody else, who is told when the member has ended.
 
     :param ended: called with 0 or 1.
+    :param log_from: changes what is logged, when a client asks a member for it; without
+        one the client is told that the log is somebody else's.
     """
 
-    def __init__(self, ended: Callable[[int], None]) -> None:
+    gc_pauses: Sequence[Histogram] = ()
+
+    def __init__(
+        self,
+        ended: Callable[[int], None],
+        log_from: Callable[[str], None] | None = None,
+    ) -> None:
         self.end = ended
+        self._log_from = log_from
+
+    def log_from(self, level: str) -> bool:
+        """Whoever owns the process does it, or nobody."""
+        if self._log_from is None:
+            return False
+        self._log_from(level)
+        return True
 
     def prepare(self, *, sockets_each: int = 1) -> None:
         """Nothing: clock, signals and collector are the owner's."""
@@ -108,6 +140,7 @@ class OwnProcess:
         self._logs = logs if logs is not None else Logs()
         self._connections_max = connections_max
         self._limits = limits if limits is not None else Limits()
+        self._pauses = GcPauses()
         self._status = 0
 
     def prepare(self, *, sockets_each: int = 1) -> None:
@@ -126,12 +159,21 @@ class OwnProcess:
         # Reference counts free nearly everything of ours; the collector looks for the
         # rest, rarely: a full collection with 300,000 keys takes a quarter of a second.
         gc.set_threshold(_GC_YOUNG, _GC_MIDDLE, _GC_OLD)
+        self._pauses.begin()
         if problems:
             raise ConfigError(problems)
 
     def recovered(self) -> None:
         """Take what is in memory out of the collector's sight."""
         gc.freeze()
+
+    def log_from(self, level: str) -> bool:
+        self._logs.set_level(level)
+        return True
+
+    @property
+    def gc_pauses(self) -> Sequence[Histogram]:
+        return self._pauses.seconds
 
     def end(self, status: int) -> None:
         self._status = self._status or status
@@ -223,6 +265,7 @@ class StallWatchdog:
     suspended process. A stall of an election timeout costs the leadership.
 
     :param limit_seconds: a shorter one is not mentioned.
+    :ivar lag_seconds: how much too late each look was.
     """
 
     _log = Logger()
@@ -238,6 +281,7 @@ class StallWatchdog:
         self._loop.clock = clock
         self.stalls = 0
         self.longest_seconds = 0.0
+        self.lag_seconds = Histogram(_LAG_SECONDS)
 
     def start(self) -> None:
         """Begin to look."""
@@ -255,6 +299,7 @@ class StallWatchdog:
         now = self._clock.seconds()
         late = now - self._last - self._interval_seconds
         self._last = now
+        self.lag_seconds.observe(max(0.0, late))
         if late >= self._limit_seconds:
             self.stalls += 1
             self.longest_seconds = max(self.longest_seconds, late)

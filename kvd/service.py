@@ -85,6 +85,9 @@ class KvdService(MultiService):
             reactor, "listen-client-urls", config.listen_client_urls
         )
         self._peer_ports = Ports(reactor, "listen-peer-urls", config.listen_peer_urls)
+        self._metrics_ports = Ports(
+            reactor, "listen-metrics-urls", config.listen_metrics_urls
+        )
         self._beginning = Beginning(
             config=config, reactor=reactor, peer_ports=self._peer_ports
         )
@@ -109,7 +112,11 @@ class KvdService(MultiService):
         self._process.prepare()
         self._watchdog.start()
         self._say_who()
-        problems = [*self._peer_ports.open(), *self._client_ports.open()]
+        problems = [
+            *self._peer_ports.open(),
+            *self._client_ports.open(),
+            *self._metrics_ports.open(),
+        ]
         if problems:
             raise ConfigError(problems)
         worker = self._worker or ThreadWorker(self._reactor)
@@ -128,6 +135,8 @@ class KvdService(MultiService):
             identity=identity,
             log=log,
             persistence=self._opened.persistence,
+            process=self._process,
+            watchdog=self._watchdog,
             world=World(
                 reactor=self._reactor,
                 wall_time_ns=time.time_ns,
@@ -147,6 +156,8 @@ class KvdService(MultiService):
         parts.transport.start()
         self._peer_ports.accept(parts.transport.factory)
         self._client_ports.accept(parts.site)
+        parts.metrics.open_for_business()
+        self._metrics_ports.accept(parts.metrics)
         await parts.node.start()
         ready = parts.node.when_ready().addCallback(lambda _: self._serve(parts))
         ready.addErrback(self._failed_to_serve)
@@ -179,6 +190,9 @@ class KvdService(MultiService):
             listen=",".join(config.listen_client_urls),
             advertise=",".join(config.advertise_client_urls),
         )
+        if config.listen_metrics_urls:
+            listen = ",".join(config.listen_metrics_urls)
+            self._log.info("metrics and health on {listen}", listen=listen)
 
     def _serve(self, parts: Parts) -> None:
         if self._stopping:
@@ -252,6 +266,9 @@ class KvdService(MultiService):
         await self._client_ports.close()
         if parts is not None:
             await parts.site.drain(_DRAIN_SECONDS)
+        await self._metrics_ports.close()
+        if parts is not None:
+            await parts.metrics.drain(_DRAIN_SECONDS)
             await parts.node.stop()
         await self._peer_ports.close()
         if parts is not None:

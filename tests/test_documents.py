@@ -16,6 +16,7 @@ import attrs
 import pytest
 
 from kvd.config import Config
+from kvd.diagnostics.table import ETCD, OWN, PROCESS
 from kvd.options.load import load
 from kvd.options.sections import SECTIONED
 from kvd.options.table import OPTIONS
@@ -115,13 +116,25 @@ def limits_table() -> str:
     )
 
 
-def with_tables(text: str) -> str:
+def metrics_table() -> str:
+    return listed(
+        "46 12 18 34",
+        ("metric", "type", "labels", "meaning"),
+        *(
+            (
+                literal(each.name),
+                each.kind.value,
+                ", ".join(map(literal, each.labels)),
+                each.meaning,
+            )
+            for each in (*ETCD, *OWN, *PROCESS)
+        ),
+    )
+
+
+def with_tables(text: str, tables: dict[str, str]) -> str:
     """The page with its generated parts made anew."""
-    for name, table in (
-        ("options", options_table()),
-        ("options not honoured", unhonoured_table()),
-        ("limits", limits_table()),
-    ):
+    for name, table in tables.items():
         begin, end = f".. begin: {name}\n", f".. end: {name}\n"
         before, rest = text.split(begin)
         _, after = rest.split(end)
@@ -150,7 +163,19 @@ def check(path: Path, expected: str) -> None:
 
 def test_the_configuration_page_lists_every_option_and_every_limit():
     page = ROOT / "docs" / "configuration.rst"
-    check(page, with_tables(page.read_text(encoding="utf-8")))
+    tables = {
+        "options": options_table(),
+        "options not honoured": unhonoured_table(),
+        "limits": limits_table(),
+    }
+    check(page, with_tables(page.read_text(encoding="utf-8"), tables))
+
+
+def test_the_page_for_operators_lists_every_metric():
+    """Nothing else is served: see tests/diagnostics/test_exposition.py."""
+    page = ROOT / "docs" / "operating.rst"
+    tables = {"metrics": metrics_table()}
+    check(page, with_tables(page.read_text(encoding="utf-8"), tables))
 
 
 def test_the_commented_example_has_every_option():

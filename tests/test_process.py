@@ -13,7 +13,7 @@ import pytest
 from twisted.internet.error import ReactorNotRunning
 from twisted.internet.selectreactor import SelectReactor
 from twisted.internet.task import Clock
-from twisted.logger import LogLevel, LogPublisher, globalLogPublisher
+from twisted.logger import Logger, LogLevel, LogPublisher, globalLogPublisher
 
 from kvd.errors import ConfigError
 from kvd.logs import Logs, Outputs
@@ -106,6 +106,8 @@ def test_loop_stall_watchdog():
     watchdog.stop()
     assert watchdog.stalls == 1
     assert watchdog.longest_seconds == pytest.approx(1.0)
+    assert sum(watchdog.lag_seconds.counts) == 6  # 1.1 s are one look
+    assert watchdog.lag_seconds.total == pytest.approx(1.2)
     (line,) = lines
     assert line["log_level"].name == "warn"
     assert line["milliseconds"] == 1000
@@ -143,11 +145,13 @@ def restored():
     """What a process changes for itself is the tests' again afterwards."""
     switch, thresholds = sys.getswitchinterval(), gc.get_threshold()
     observers = list(globalLogPublisher._observers)
+    callbacks = list(gc.callbacks)
     handlers = {n: signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)}
     yield
     sys.setswitchinterval(switch)
     gc.set_threshold(*thresholds)
     gc.unfreeze()
+    gc.callbacks[:] = callbacks
     for observer in set(globalLogPublisher._observers) - set(observers):
         globalLogPublisher.removeObserver(observer)
     for observer in observers:
@@ -168,6 +172,8 @@ def test_sigterm_stops_the_reactor_and_is_not_what_ends_the_process():
     assert process._status == 0
     assert gc.get_threshold() == (50_000, 20, 100)
     assert sys.getswitchinterval() < 0.001
+    gc.collect()
+    assert sum(process.gc_pauses[2].counts) > 0
 
 
 @pytest.mark.usefixtures("restored")
@@ -311,3 +317,26 @@ def test_an_embedded_member_leaves_the_process_alone():
     process.end(1)
     assert ended == [1]
     assert (sys.getswitchinterval(), gc.get_threshold()) == before
+
+
+def test_what_is_logged_can_be_changed_while_the_member_runs():
+    seen = []
+    publisher = LogPublisher(seen.append)
+    logs = Logs(publisher=publisher)
+    logs.begin()
+    process = OwnProcess(FakeReactor(), logs=logs)
+    log = Logger(namespace="kvd.x", observer=publisher)
+    log.debug("1")
+    assert process.log_from("debug")
+    log.debug("2")
+    assert process.log_from("fatal")
+    log.error("3")
+    assert [event["log_format"] for event in seen] == ["2"]
+
+
+def test_the_log_of_a_process_that_is_somebody_elses_is_theirs():
+    assert not Embedded(lambda status: None).log_from("debug")
+    levels = []
+    assert Embedded(lambda status: None, levels.append).log_from("debug")
+    assert levels == ["debug"]
+    assert Embedded(lambda status: None).gc_pauses == ()

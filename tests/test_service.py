@@ -20,6 +20,7 @@ from kvd.cluster.members import MemberRecord
 from kvd.compose import folder_problem, node_settings
 from kvd.config import Config
 from kvd.errors import InvariantViolated, PeerError, RequestError, StorageError
+from kvd.histogram import Histogram
 from kvd.options.table import BY_NAME
 from kvd.peer.founding import ASK_SECONDS
 from kvd.peer.sending import Refused
@@ -127,8 +128,14 @@ class Worker:
 class Process:
     """What the service says to its process."""
 
+    gc_pauses = (Histogram((1.0,)),)
+
     def __init__(self):
         self.said = []
+
+    def log_from(self, level):
+        self.said.append(level)
+        return True
 
     def prepare(self):
         self.said.append("prepare")
@@ -185,8 +192,8 @@ class House:
             self.reactor.advance(0.05)
         pytest.fail("the service does not stop")
 
-    def ask(self, request):
-        port = self.reactor.ports["127.0.0.1", 2379]
+    def ask(self, request, port=2379):
+        port = self.reactor.ports["127.0.0.1", port]
         assert port.reading
         protocol = port.factory.buildProtocol(None)
         transport = Transport(protocol, self.reactor)
@@ -384,6 +391,78 @@ def test_strict_reconfig_check_reaches_the_core(house, strict):
     house.run()
     config = service._parts.node._raft._state.config
     assert config.strict_reconfig is strict
+    house.stop()
+
+
+METRICS = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
+READY = b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n"
+LOG = b"PUT /config/local/log HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b"
+
+
+def test_metrics_and_probes_have_ports_of_their_own(house):
+    urls = ("http://127.0.0.1:9379",)
+    house.start(attrs.evolve(THREE, listen_metrics_urls=urls))
+    house.run(ASK_SECONDS + 5.0)  # the other two are silent
+    house.line(level="info", text="metrics and health on http://127.0.0.1:9379")
+    page = house.ask(METRICS, 9379)
+    assert b"\netcd_server_has_leader 0.0\n" in page
+    assert page.count(b"\netcd_network_active_peers{") == 2
+    assert b"etcd_cluster_version{" not in page
+    unready = house.ask(READY, 9379)
+    assert unready.startswith(b"HTTP/1.1 503 ")
+    assert b"[-]published failed" in unready
+    assert house.ask(METRICS) == b""
+    port = house.reactor.ports["127.0.0.1", 9379]
+    house.stop()
+    assert port.closed
+
+
+def test_a_port_for_metrics_in_use_is_one_line(house):
+    reactor = Reactor()
+    reactor.taken = {9379}
+    urls = ("http://127.0.0.1:9379",)
+    house.start(attrs.evolve(CONFIG, listen_metrics_urls=urls), reactor=reactor)
+    house.run(0.1)
+    text = "cannot start: listen-metrics-urls: cannot listen on http://127.0.0.1:9379:"
+    house.line(level="critical", text=text)
+    house.stop()
+
+
+def test_metrics_tell_what_a_member_has_done(house):
+    service = house.start(attrs.evolve(CONFIG, snapshot_count=3))
+    house.run()
+    for _ in range(5):
+        house.ask(PUT)
+    house.ask(GET)
+    house.ask(b"GET /v2/keys/no?recursive=true HTTP/1.1\r\nHost: x\r\n\r\n")
+    house.run(1.0)
+    page = house.ask(METRICS).decode()
+    for line in (
+        "etcd_server_is_leader 1.0",
+        'etcd_server_id{server_id="8e9e05c52164694d"} 1.0',
+        'etcd_cluster_version{cluster_version="3.4"} 1.0',
+        'etcd_http_received_total{method="PUT"} 5.0',
+        'etcd_http_failed_total{code="404",method="GET"} 1.0',
+        'etcd_http_successful_duration_seconds_count{method="GET"} 1.0',
+        'etcd_debugging_store_reads_total{action="getRecursive"} 1.0',
+        'etcd_debugging_store_writes_total{action="set"} 7.0',
+        'kvd_gc_pause_seconds_count{generation="0"} 0.0',
+        "kvd_connections 8.0",
+    ):
+        assert line in page.split("\n"), line
+    newest = service._parts.node.figures.snapshot
+    assert f"kvd_snapshot_index {newest.index}.0\n" in page
+    assert "kvd_snapshot_age_seconds 1." in page
+    house.stop()
+
+
+def test_the_level_of_the_log_reaches_the_process(house):
+    house.start()
+    house.run()
+    for body in (b'{"Level":"loud"}', b'{"Level":"W"}'):
+        said = house.ask(LOG % (len(body), body))
+    assert said.startswith(b"HTTP/1.1 204 ")
+    assert house.process.said == ["prepare", "recovered", "warn"]
     house.stop()
 
 
@@ -815,9 +894,11 @@ def test_a_leader_hands_over_before_anything_is_closed(house, handed):
         transfer_leadership=lambda _: succeed(handed),
     )
     service._parts.site = Recorder("site", calls)
+    service._parts.metrics = Recorder("metrics", calls)
     service._parts.transport = Recorder("transport", calls)
     service._client_ports = Recorder("clients", calls)
     service._peer_ports = Recorder("peers", calls)
+    service._metrics_ports = Recorder("metrics ports", calls)
     service._opened = Recorder("opened", calls)
     service._opened.persistence = Recorder("storage", calls)
     house.stop()
@@ -826,6 +907,8 @@ def test_a_leader_hands_over_before_anything_is_closed(house, handed):
         ("node.transfer_leadership", 7),
         ("clients.close",),
         ("site.drain", 5.0),
+        ("metrics ports.close",),
+        ("metrics.drain", 5.0),
         ("node.stop",),
         ("peers.close",),
         ("transport.stop",),

@@ -28,6 +28,11 @@ def plain_error(status: int, text: str, extra: bytes = b"") -> Response:
     return Response(status, _PLAIN + extra, f"{text}\n".encode())
 
 
+def plain_text(status: int, text: str) -> Response:
+    """Text that nobody should take for anything else."""
+    return Response(status, _PLAIN, text.encode())
+
+
 def method_not_allowed(allowed: Sequence[str]) -> Response:
     """The allowed ones are shown in the order given."""
     return Response(

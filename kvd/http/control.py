@@ -16,17 +16,25 @@ from werkzeug.exceptions import HTTPException
 
 from kvd.http import answers, tokens
 from kvd.http.bridge import BridgedRequest
+from kvd.http.counts import RequestCounts
+from kvd.http.diagnosis import Diagnosis
 from kvd.http.exchange import Answer, Request, Response
+from kvd.http.loglevel import BODY_BYTES_MAX as LOG_BYTES_MAX
+from kvd.http.loglevel import PATH as LOG
+from kvd.http.loglevel import LogLevel
 from kvd.http.memberform import BODY_BYTES_MAX as MEMBER_BYTES_MAX
 from kvd.http.members import PREFIX as MEMBERS
 from kvd.http.members import Members
+from kvd.http.probes import Probes
 from kvd.http.settings import HttpSettings
 from kvd.http.stats import Stats
 from kvd.http.status import Status
 from kvd.http.store import ClusterView, KeysStore, ServerStats
 from kvd.http.tokens import Tokens
+from kvd.http.variables import Variables
 from kvd.node.interfaces import Member
 
+_METRICS = b"Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n"
 _Handle: TypeAlias = Callable[["Control", Request], Response | Deferred[Response]]
 
 
@@ -73,6 +81,8 @@ class Control:
         store: KeysStore,
         cluster: ClusterView,
         stats: ServerStats,
+        counts: RequestCounts,
+        diagnosis: Diagnosis,
         clock: IReactorTime,
         wall_time_ns: Callable[[], int],
         tokens: Tokens,
@@ -93,7 +103,13 @@ class Control:
             clock=clock,
             wall_time_ns=wall_time_ns,
         )
-        self._status = Status(member=member, store=store, cluster=cluster, clock=clock)
+        self._status = Status(
+            member=member, store=store, cluster=cluster, counts=counts, clock=clock
+        )
+        self._diagnosis = diagnosis
+        self._probes = Probes(member=member, diagnosis=diagnosis, clock=clock)
+        self._variables = Variables(member=member, diagnosis=diagnosis)
+        self._log_level = LogLevel(diagnosis, json_depth_max=settings.json_depth_max)
         self._tokens = tokens
         self._resource = self._app.resource()
 
@@ -103,7 +119,7 @@ class Control:
             return MEMBER_BYTES_MAX if method in {"POST", "PUT"} else 0
         if path == tokens.PATH:
             return tokens.BODY_BYTES_MAX if method in {"POST", "PUT"} else 0
-        return 0
+        return LOG_BYTES_MAX if path == LOG and method == "PUT" else 0
 
     def answer(self, request: Request) -> Deferred[Answer]:
         """The handler of all these routes."""
@@ -118,6 +134,26 @@ class Control:
     @_route(_app, "/health", methods=["GET"])
     def _health(self, request: Request) -> Response | Deferred[Response]:
         return self._status.health(request)
+
+    @_route(_app, "/metrics")
+    def _metrics(self, _request: Request) -> Response:
+        return Response(200, _METRICS, self._diagnosis.metrics())
+
+    @_route(_app, "/livez", methods=["GET", "HEAD"])
+    def _alive(self, request: Request) -> Response:
+        return self._probes.alive(request)
+
+    @_route(_app, "/readyz", methods=["GET", "HEAD"])
+    def _ready(self, request: Request) -> Response | Deferred[Response]:
+        return self._probes.ready(request)
+
+    @_route(_app, "/debug/vars", methods=["GET"])
+    def _all_variables(self, _request: Request) -> Response:
+        return self._variables.get()
+
+    @_route(_app, LOG, methods=["PUT"])
+    def _change_log_level(self, request: Request) -> Response:
+        return self._log_level.put(request)
 
     @_route(_app, "/v2/machines", methods=["GET", "HEAD"])
     def _machines(self, _request: Request) -> Response:

@@ -9,6 +9,7 @@ from twisted.python.failure import Failure
 
 from kvd.errors import RequestError, Unavailable, invariant
 from kvd.http.answers import method_not_allowed
+from kvd.http.counts import RequestCounts
 from kvd.http.exchange import Answer, Request, Response
 from kvd.http.keyerrors import error_response, unavailable_response
 from kvd.http.params import KeyParams, read_params
@@ -36,9 +37,15 @@ class Keys:
         store: KeysStore,
         watches: Watches,
         paths: PathLimits,
+        counts: RequestCounts,
+        seconds: Callable[[], float],
         wall_time_ns: Callable[[], int],
     ) -> None:
         self._member = member
+        self._counts = counts
+        self._received = counts.received
+        self._succeeded = counts.succeeded
+        self._seconds = seconds
         self._store = store
         self._watches = watches
         self._paths = paths
@@ -54,6 +61,7 @@ class Keys:
         method = request.method
         if method not in _ALLOWED:
             return method_not_allowed(_ALLOWED)
+        began = self._seconds()
         try:
             params = read_params(request)
             path = request.path[len(PREFIX) :].removesuffix("/") or "/"
@@ -61,38 +69,59 @@ class Keys:
                 self._paths.check(path)
             # Every keys request looks at etcd's auth switch, which is not there.
             self._store.stats.count_get(ok=False)
-            if method == "GET":
-                if params.quorum:
-                    return self._quorum_get(path, params)
-                if params.wait:
-                    return self._watch(path, params)
-            elif method != "HEAD":
-                return self._change(method, path, params)
-            return self._get(path, params)
         except RequestError as error:
             return error_response(error, self._cluster_id)
+        if method == "GET":
+            if params.quorum:
+                return self._quorum_get(path, params, began)
+            if params.wait:
+                return self._watch(path, params)
+        self._received[method] += 1
+        if method in {"GET", "HEAD"}:
+            return self._read(method, path, params, began)
+        return self._change(method, path, params, began)
+
+    def _read(
+        self, method: str, path: str, params: KeyParams, began: float
+    ) -> Response:
+        try:
+            response = self._get(path, params)
+        except RequestError as error:
+            return self._refused(method, error)
+        self._succeeded[method](self._seconds() - began)
+        return response
 
     def _get(self, path: str, params: KeyParams) -> Response:
         event = self._store.get(path, recursive=params.recursive, sorted=params.sorted)
         return self._success(event)
 
-    def _quorum_get(self, path: str, params: KeyParams) -> Deferred[Answer]:
+    def _quorum_get(
+        self, path: str, params: KeyParams, began: float
+    ) -> Deferred[Answer]:
+        if not params.wait:
+            self._received["QGET"] += 1
+
         def confirmed(_index: int) -> Answer:
-            return self._get(path, params)
+            return self._read("QGET", path, params, began)
 
         answer: Deferred[Answer] = self._member.read_index().addCallback(confirmed)
-        return answer.addErrback(self._failed)
+        return answer.addErrback(self._failed, "QGET")
 
     def _watch(self, path: str, params: KeyParams) -> Answer:
-        return self._watches.open(
-            path,
-            recursive=params.recursive,
-            stream=params.stream,
-            since=params.wait_index,
-            headers=self._raft_headers,
-        )
+        try:
+            return self._watches.open(
+                path,
+                recursive=params.recursive,
+                stream=params.stream,
+                since=params.wait_index,
+                headers=self._raft_headers,
+            )
+        except RequestError as error:
+            return self._refused("GET", error)
 
-    def _change(self, method: str, path: str, params: KeyParams) -> Deferred[Answer]:
+    def _change(
+        self, method: str, path: str, params: KeyParams, began: float
+    ) -> Answer | Deferred[Answer]:
         ttl = params.ttl
         command = Command(
             _operation(method, params),
@@ -105,25 +134,42 @@ class Keys:
             params.prev_index,
             params.recursive,
         )
-        return self._member.propose("v2", encode_command(command)).addCallbacks(
-            self._applied, self._failed, callbackArgs=(params,)
+        try:
+            body = encode_command(command)
+        except RequestError as error:
+            return self._refused(method, error)
+        return self._member.propose("v2", body).addCallbacks(
+            self._applied,
+            self._failed,
+            callbackArgs=(params, method, began),
+            errbackArgs=(method,),
         )
 
-    def _applied(self, applied: Applied, params: KeyParams) -> Answer:
+    def _applied(
+        self, applied: Applied, params: KeyParams, method: str, began: float
+    ) -> Answer:
         event = applied.value
         if isinstance(event, Event):
+            self._succeeded[method](self._seconds() - began)
             return self._success(event, brief=params.no_value_on_success)
         invariant(isinstance(event, RequestError), "v2 answers with event or refusal")
         assert isinstance(event, RequestError)  # noqa: S101 -- for the type checker
-        return error_response(event, self._cluster_id)
+        return self._refused(method, event)
 
-    def _failed(self, failure: Failure) -> Answer:
+    def _failed(self, failure: Failure, method: str) -> Answer:
         error = failure.value
         if isinstance(error, RequestError):
-            return error_response(error, self._cluster_id)
+            return self._refused(method, error)
         if isinstance(error, Unavailable):
-            return unavailable_response(error, self._cluster_id)
+            response = unavailable_response(error, self._cluster_id)
+            self._counts.count_failed(method, response.status)
+            return response
         return failure  # type: ignore[return-value]  # a failure goes on as such
+
+    def _refused(self, method: str, error: RequestError) -> Response:
+        response = error_response(error, self._cluster_id)
+        self._counts.count_failed(method, response.status)
+        return response
 
     def _success(self, event: Event, *, brief: bool = False) -> Response:
         action = event.action

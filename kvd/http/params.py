@@ -120,6 +120,17 @@ def add_fields(fields: dict[str, str], text: str) -> str:
     return problem
 
 
+def all_values(query: str) -> dict[str, list[str]]:
+    """Every value of each name, in their order; what makes no sense is left out."""
+    values: dict[str, list[str]] = {}
+    for piece in query.split("&"):
+        fields: dict[str, str] = {}
+        add_fields(fields, piece)
+        for name, value in fields.items():
+            values.setdefault(name, []).append(value)
+    return values
+
+
 def _unescape(text: str) -> str:
     if "+" in text:
         text = text.replace("+", " ")

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from twisted.internet.interfaces import IReactorTime
 
 from kvd.http.control import Control
+from kvd.http.counts import RequestCounts
+from kvd.http.diagnosis import Diagnosis
 from kvd.http.exchange import Handler
 from kvd.http.fields import HeaderBlock
 from kvd.http.keys import PREFIX, Keys
@@ -35,13 +37,15 @@ class ClientSite(HttpPort):
         keys: KeysStore,
         cluster: ClusterView,
         stats: ServerStats,
+        diagnosis: Diagnosis,
         clock: IReactorTime,
         wall_time_ns: Callable[[], int],
         randbelow: Callable[[int], int],
     ) -> None:
         super().__init__(config=config, clock=clock, wall_time_ns=wall_time_ns)
         self._request_bytes_max = config.request_bytes_max
-        watches = Watches(
+        self.counts = RequestCounts()
+        self.watches = Watches(
             store=keys,
             cluster_id=f"{member.cluster_id:x}",
             wall_time_ns=wall_time_ns,
@@ -51,18 +55,22 @@ class ClientSite(HttpPort):
         self._keys = Keys(
             member=member,
             store=keys,
-            watches=watches,
+            watches=self.watches,
             paths=PathLimits(
                 depth_max=config.path_depth_max, bytes_max=config.path_bytes_max
             ),
+            counts=self.counts,
+            seconds=clock.seconds,
             wall_time_ns=wall_time_ns,
         )
-        self._control = Control(
+        self.control = Control(
             settings=config,
             member=member,
             store=keys,
             cluster=cluster,
             stats=stats,
+            counts=self.counts,
+            diagnosis=diagnosis,
             clock=clock,
             wall_time_ns=wall_time_ns,
             tokens=Tokens(
@@ -91,5 +99,5 @@ class ClientSite(HttpPort):
             wants_form = fields.form and line.method in {"PUT", "POST"}
             limit = self._request_bytes_max if wants_form else 0
             return path, self._keys.answer, limit
-        limit = self._control.body_bytes_max(line.method, path)
-        return path, self._control.answer, limit
+        limit = self.control.body_bytes_max(line.method, path)
+        return path, self.control.answer, limit

@@ -9,8 +9,9 @@ from twisted.python.failure import Failure
 
 from kvd.errors import Unavailable
 from kvd.http import answers
+from kvd.http.counts import RequestCounts
 from kvd.http.exchange import Request, Response
-from kvd.http.params import add_fields
+from kvd.http.params import all_values
 from kvd.http.render import encode, quoted
 from kvd.http.store import ClusterView, KeysStore
 from kvd.node.interfaces import Member
@@ -30,9 +31,11 @@ class Status:
         member: Member,
         store: KeysStore,
         cluster: ClusterView,
+        counts: RequestCounts,
         clock: IReactorTime,
     ) -> None:
         self._member = member
+        self._counts = counts
         self._store = store
         self._cluster = cluster
         self._clock = clock
@@ -51,29 +54,28 @@ class Status:
     def health(self, request: Request) -> Response | Deferred[Response]:
         """Healthy: a leader, room on the disk, and a linearized read within 1 s."""
         status = self._member.status()
-        excluded: dict[str, str] = {}
-        add_fields(excluded, request.query)
-        full = status.out_of_space and excluded.get("exclude") != _NO_SPACE
+        excluded = all_values(request.query).get("exclude", ())
+        full = status.out_of_space and _NO_SPACE not in excluded
         if not status.leader or full:
-            return _unhealthy()
+            return self._unhealthy()
         return (
             self._member.read_index()
             .addTimeout(_HEALTH_SECONDS, self._clock)
-            .addCallbacks(self._healthy, _not_read)
+            .addCallbacks(self._healthy, self._not_read)
         )
 
     def _healthy(self, _index: int) -> Response:
         self._store.stats.count_get(ok=True)  # as etcd, which gets a key
+        self._counts.healthy += 1
         return answers.sniffed_text(b'{"health":"true"}')
 
+    def _unhealthy(self) -> Response:
+        self._counts.unhealthy += 1
+        return answers.plain_error(503, '{"health":"false"}')
 
-def _unhealthy() -> Response:
-    return answers.plain_error(503, '{"health":"false"}')
-
-
-def _not_read(failure: Failure) -> Response:
-    if isinstance(failure.value, Unavailable | DeferredTimeoutError):
-        return _unhealthy()
-    if isinstance(failure.value, CancelledError):
-        return _unhealthy()  # nobody listens any more
-    return failure  # type: ignore[return-value]  # a failure goes on as such
+    def _not_read(self, failure: Failure) -> Response:
+        if isinstance(failure.value, Unavailable | DeferredTimeoutError):
+            return self._unhealthy()
+        if isinstance(failure.value, CancelledError):
+            return self._unhealthy()  # nobody listens any more
+        return failure  # type: ignore[return-value]  # a failure goes on as such

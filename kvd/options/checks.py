@@ -7,6 +7,7 @@ it together with another one could be false, so none is made.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from typing import Final
@@ -45,18 +46,8 @@ def relation_problems(
         )
     problems.extend(_discovery_problems(config, given))
     problems.extend(_time_problems(config, given, unsure))
-    if not member or unsure & {"listen-client-urls", "listen-peer-urls", "proxy"}:
-        return problems
-    shared = set(config.listen_client_urls) & set(config.listen_peer_urls)
-    problems.extend(
-        problem(
-            "listen-peer-urls",
-            f"clients and members cannot share an address, expected another than {url}",
-            given.get("listen-peer-urls"),
-        )
-        for url in sorted(shared)
-        if urlsplit(url).port
-    )
+    if member and "proxy" not in unsure:
+        problems.extend(_shared_problems(config, given, unsure))
     return problems
 
 
@@ -81,6 +72,29 @@ def _discovery_problems(config: Config, given: Mapping[str, Given]) -> list[str]
             )
         )
     return problems
+
+
+def _shared_problems(
+    config: Config, given: Mapping[str, Given], unsure: AbstractSet[str]
+) -> list[str]:
+    """Addresses that two options want to listen on."""
+    urls = {
+        "listen-client-urls": ("clients", config.listen_client_urls),
+        "listen-peer-urls": ("members", config.listen_peer_urls),
+        "listen-metrics-urls": ("metrics", config.listen_metrics_urls),
+    }
+    return [
+        problem(
+            option,
+            f"{urls[other][0]} and {urls[option][0]} cannot share an address, expected "
+            f"another than {url}",
+            given.get(option),
+        )
+        for other, option in itertools.combinations(urls, 2)
+        if not unsure & {other, option}
+        for url in sorted({*urls[other][1]} & {*urls[option][1]})
+        if urlsplit(url).port
+    ]
 
 
 def _time_problems(

@@ -167,6 +167,18 @@ OPTIONS: Final = (
         difference="What is not known to be committed is kept; without data it is refused",
     ),
     Option(
+        "listen-metrics-urls",
+        Urls(bind=True, empty=True),
+        "more places for /metrics, /health, /livez and /readyz, and nothing else",
+        difference="Etcd has neither /livez nor /readyz",
+    ),
+    Option(
+        "metrics",
+        Choice(("basic", "extensive")),
+        "etcd's extensive adds histograms of gRPC methods; here both are the same",
+        difference="Etcd takes any other word for basic",
+    ),
+    Option(
         "strict-reconfig-check",
         Boolean(),
         "refuse a membership change that would lose quorum",

@@ -144,8 +144,6 @@ UNHONOURED: Final = (
     _switch("unsafe-no-fsync", "an acknowledged write is on the disk"),
     Unhonoured("bcrypt-cost", "authentication is not supported yet", ("", "10")),
     _switch("enable-pprof", "it is a profiler for Go programs"),
-    Unhonoured("metrics", "/metrics is not supported yet", ("", "basic")),
-    Unhonoured("listen-metrics-urls", "/metrics is not supported yet"),
     Unhonoured(
         "log-rotation-config-json",
         "etcd 3.4 does not have it; twistd's --logfile rotates",

@@ -190,15 +190,17 @@ class Urls:
 
     :ivar bind: they are listened on, so the host must be an address or localhost.
     :ivar unix: sockets in the file system may be among them.
+    :ivar empty: whether there may be none.
     """
 
     bind: bool = False
     unix: bool = False
+    empty: bool = False
     metavar: str = "URLS"
 
     def read(self, text: str) -> tuple[str, ...]:
         urls = tuple(piece.strip() for piece in text.split(",") if piece.strip())
-        if not urls:
+        if not urls and not self.empty:
             raise ValueError("expected at least one URL, such as http://127.0.0.1:2379")
         for url in urls:
             if self.unix and url.startswith(PREFIX):

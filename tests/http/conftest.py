@@ -19,7 +19,13 @@ from kvd.errors import KvdError
 from kvd.http.site import ClientSite
 from kvd.node.interfaces import Applied, MemberStatus
 from kvd.node.stats import RaftTraffic
-from kvd.raft.messages import ConfigChange
+from kvd.raft.messages import (
+    ConfigChange,
+    Configuration,
+    ProgressStatus,
+    RaftStatus,
+    Role,
+)
 from kvd.v2.machine import V2
 
 NOW_NS = 1_700_000_000 * 10**9  # Tue, 14 Nov 2023 22:13:20 GMT
@@ -47,6 +53,21 @@ class FakeMember:
         self.leader = MEMBER_ID
         self.is_leader = True
         self.out_of_space = False
+        self.ready = True
+        self.raft = RaftStatus(
+            member_id=MEMBER_ID,
+            role=Role.LEADER,
+            term=2,
+            vote=MEMBER_ID,
+            leader=MEMBER_ID,
+            commit=7,
+            applied=6,
+            last_index=8,
+            first_index=1,
+            configuration=Configuration(frozenset({MEMBER_ID, 0x1F}), frozenset()),
+            transferring_to=0,
+            progress=(ProgressStatus(0x1F, 5, 6, "probe", True, False),),
+        )
         self.proposals: list[tuple[Deferred, bytes]] = []
         self.reads: list[Deferred] = []
         self.changes: list[tuple[Deferred, ConfigChange]] = []
@@ -79,10 +100,10 @@ class FakeMember:
 
     def status(self) -> MemberStatus:
         return MemberStatus(
-            raft=None,
+            raft=self.raft,
             leader=self.leader,
             is_leader=self.is_leader,
-            ready_to_serve=True,
+            ready_to_serve=self.ready,
             connected=frozenset(),
             pending_proposals=0,
             out_of_space=self.out_of_space,
@@ -144,6 +165,33 @@ class FakeStats:
 
     def __init__(self) -> None:
         self.traffic = RaftTraffic()
+
+
+class FakeDiagnosis:
+    """Says what it is told to, and remembers what it was asked for."""
+
+    command_line = ("kvd", "--name", "<a>")
+
+    def __init__(self) -> None:
+        self.problem = ""
+        self.levels: list[str] = []
+        self.owns_log = True
+
+    def metrics(self) -> bytes:
+        return b"# TYPE a gauge\na 1.0\n"
+
+    def disk_problem(self) -> str:
+        return self.problem
+
+    def log_from(self, level: str) -> bool:
+        self.levels.append(level)
+        return self.owns_log
+
+    def descriptors_max(self) -> int:
+        return 1024
+
+    def memory(self) -> dict[str, int | bool]:
+        return {"Sys": 5, "EnableGC": True}
 
 
 class Wire:
@@ -254,12 +302,14 @@ class Port:
         self.cluster = FakeCluster()
         self.stats = FakeStats()
         self.tokens = 0
+        self.diagnosis = FakeDiagnosis()
         self.site = ClientSite(
             config=Config(**options),
             member=self.member,
             keys=self.v2,
             cluster=self.cluster,
             stats=self.stats,
+            diagnosis=self.diagnosis,
             clock=self.clock,
             wall_time_ns=self.wall_time_ns,
             randbelow=self.randbelow,

@@ -316,6 +316,14 @@ def test_of_two_files_the_other_one_may_say_more():
             "clients and members cannot share an address",
         ),
         (
+            "listen-metrics-urls: http://localhost:2379",
+            "clients and metrics cannot share an address",
+        ),
+        (
+            "listen-metrics-urls: http://127.0.0.1:9,http://localhost:2380",
+            "members and metrics cannot share an address",
+        ),
+        (
             "initial-cluster: a=http://127.0.0.1:1",
             'couldn\'t find local name "default" in the initial cluster configuration',
         ),
@@ -640,6 +648,7 @@ def test_every_option_can_be_set_by_each_source(option):
         "discovery-srv-name": "blue",
         "name-servers": "10.0.0.2,10.0.0.3:5353",
         "proxy": "readonly",
+        "metrics": "extensive",
     }.get(option.name)
     if text is None and "urls" in option.name:
         text = "http://127.0.0.1:7"
