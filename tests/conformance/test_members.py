@@ -391,3 +391,44 @@ def test_random_changes_are_answered_as_etcd_answers_them(drawn, leaders) -> Non
     if difference:
         note("\n".join(map(str, steps)))
     assert not difference, difference
+
+
+# -- refused because too few would be left ---------------------------------------------
+
+
+def test_a_change_that_would_lose_the_quorum_is_refused(make_clusters) -> None:
+    """M08"""
+    clusters = make_clusters(**{"join-as-voter": True})
+    pair = Pair(*sides(clusters, leader=True))
+    ids: list[dict[str, str]] = []
+    for servers, side in zip(clusters, pair.sides, strict=True):
+        listed = json.loads(servers[0].ask("/v2/members")[2])["members"]
+        others = [each for each in servers if each.port != side.port]
+        ids.append({each["name"]: each["id"] for each in listed})
+        ids[-1]["dead"], ids[-1]["alive"] = (ids[-1][each.name] for each in others)
+        others[0].kill()
+    time.sleep(2.5)  # until check-quorum would have noticed
+
+    steps: list[tuple[Json | str, int]] = [
+        ("GET /v2/keys/", 200),
+        (post(urls(fresh_url())), 500),
+        ("DELETE /v2/members/{alive}", 500),
+        ("GET /v2/keys/", 200),
+        ("GET /v2/members", 200),
+        ("DELETE /v2/members/{dead}", 204),
+        ("GET /v2/keys/", 200),
+        ("DELETE /v2/members/{dead}", 410),
+        ("GET /v2/members", 200),
+    ]
+    for step, status in steps:
+        seen = [
+            side.step(_with_id(step, known)).text
+            for side, known in zip(pair.sides, ids, strict=True)
+        ]
+        assert seen[0] == seen[1], step
+        assert seen[1].startswith(f"HTTP/1.1 {status} "), step
+    pair.close()
+
+
+def _with_id(step: Json | str, known: dict[str, str]) -> Json | str:
+    return step.format(**known) if isinstance(step, str) else step

@@ -9,8 +9,10 @@ import time
 
 import pytest
 
-from kvd.testing.servers import Server
+from kvd.testing.rows import Json, Step
+from kvd.testing.servers import Make, Server
 from kvd.testing.sidebyside import Side
+from tests.conformance.conftest import SUBJECT
 
 pytestmark = pytest.mark.oracle
 
@@ -39,6 +41,15 @@ BLOCKED = (
     "DELETE /v2/keys/no",
     "GET /v2/keys/a?quorum=true",
     "GET /v2/keys/no?quorum=true",
+)
+
+# Whether there is such a member cannot be known without a quorum. etcd waits for its
+# next leader; kvd says at once that nothing was done.
+NEW_URL = b'{"peerURLs":["http://127.0.0.1:9"]}'
+CHANGES = (
+    Json("POST", "/v2/members", NEW_URL),
+    Json("PUT", "/v2/members/1", NEW_URL),
+    "DELETE /v2/members/1",
 )
 
 
@@ -126,10 +137,14 @@ def test_the_last_of_three_answers_as_etcd_does(clusters) -> None:
         return Side(clusters[which][last[which]].port, names[which])
 
     # Every blocked request waits by itself, so all wait at the same time.
-    with concurrent.futures.ThreadPoolExecutor(2 * len(BLOCKED)) as pool:
+    with concurrent.futures.ThreadPoolExecutor(20) as pool:
         waiting = [
             [pool.submit(_timed, side(which), step) for which in (0, 1)]
             for step in BLOCKED
+        ]
+        changing = [
+            [pool.submit(_timed, side(which), step) for which in (0, 1)]
+            for step in CHANGES
         ]
         for step in ANSWERED:
             oracle, subject = (_timed(side(which), step) for which in (0, 1))
@@ -141,9 +156,15 @@ def test_the_last_of_three_answers_as_etcd_does(clusters) -> None:
             assert oracle[0] == subject[0], step
             assert oracle[1] == pytest.approx(TIMEOUT_SECONDS, abs=0.7), step
             assert subject[1] == pytest.approx(TIMEOUT_SECONDS, abs=0.7), step
+        for step, (first, second) in zip(CHANGES, changing, strict=True):
+            oracle, subject = first.result(), second.result()
+            assert "500 Internal Server Error" in oracle[0]
+            assert oracle[0] == subject[0], step
+            if SUBJECT is Make.KVD:
+                assert subject[1] < 2.0, step
 
 
-def _timed(side: Side, step: str) -> tuple[str, float]:
+def _timed(side: Side, step: Step) -> tuple[str, float]:
     began = time.monotonic()
     text = side.step(step).text
     side.close()
