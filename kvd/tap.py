@@ -91,6 +91,7 @@ class Options(usage.Options):
                 environ=os.environ,
                 read_file=_read_file,
                 is_new=_is_new,
+                is_proxy=_is_proxy,
                 default_host=_default_host,
             )
         except NotAFlagError as error:
@@ -223,8 +224,11 @@ def _default_host() -> str:
 
 
 def _is_new(data_dir: str) -> bool:
-    kept = (IDENTITY_FILE, PROXY_FOLDER)
-    return not any(os.path.exists(os.path.join(data_dir, name)) for name in kept)
+    return not os.path.exists(os.path.join(data_dir, IDENTITY_FILE))
+
+
+def _is_proxy(data_dir: str) -> bool:
+    return os.path.exists(os.path.join(data_dir, PROXY_FOLDER))
 
 
 def _end(problems: Sequence[str], status: int) -> NoReturn:

@@ -24,14 +24,20 @@ _WAYS: Final = ("initial-cluster", "discovery", "discovery-srv")
 
 
 def relation_problems(
-    config: Config, given: Mapping[str, Given], unsure: AbstractSet[str] = _NONE
+    config: Config,
+    given: Mapping[str, Given],
+    unsure: AbstractSet[str] = _NONE,
+    *,
+    proxy: bool = False,
 ) -> list[str]:
-    """One line for each pair of options that does not fit together."""
+    """
+    One line for each pair of options that does not fit together.
+
+    :param proxy: it may become a proxy, which advertises nothing and hears no members.
+    """
     problems = []
-    member = config.proxy == "off"  # a proxy advertises nothing, and hears no members
     if (
-        member
-        and "proxy" not in unsure
+        not proxy
         and "listen-client-urls" in given
         and "advertise-client-urls" not in given
         and "advertise-client-urls" not in unsure
@@ -46,7 +52,7 @@ def relation_problems(
         )
     problems.extend(_discovery_problems(config, given))
     problems.extend(_time_problems(config, given, unsure))
-    if member and "proxy" not in unsure:
+    if not proxy:
         problems.extend(_shared_problems(config, given, unsure))
     return problems
 

@@ -49,12 +49,14 @@ def load(
     environ: Mapping[str, str],
     read_file: Callable[[str], bytes],
     is_new: Callable[[str], bool],
+    is_proxy: Callable[[str], bool] = lambda _: False,
     default_host: Callable[[], str] = str,
 ) -> Loaded:
     """
     :param flags: name without dashes, and text, in the order of the command line.
-    :param is_new: whether a data folder holds no member yet, nor a proxy, so that the options that
+    :param is_new: whether a data folder holds no member yet, so that the options that
         found a cluster are checked too.
+    :param is_proxy: whether it holds a proxy, which it stays.
     :param default_host: this machine's address towards everywhere else, empty when it
         has none.
     :raises ConfigError: every mistake that was found, one line each; after them the
@@ -70,9 +72,11 @@ def load(
     given, unsure = gathered.given, gathered.unsure()
     config, lines = with_reachable_urls(config, given, default_host)
     gathered.warnings.extend(lines)
-    gathered.problems.extend(relation_problems(config, given, unsure))
-    member = config.proxy == "off" and not unsure & {"proxy", "data-dir"}
-    if member and is_new(config.data_dir):
+    proxy = config.proxy != "off" or "proxy" in unsure
+    if "data-dir" not in unsure:
+        proxy = proxy or is_proxy(config.data_dir)
+    gathered.problems.extend(relation_problems(config, given, unsure, proxy=proxy))
+    if not proxy and "data-dir" not in unsure and is_new(config.data_dir):
         gathered.problems.extend(founding_problems(config, given, unsure))
     gathered.warn_of_noted()
     if gathered.problems:

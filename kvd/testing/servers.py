@@ -165,6 +165,11 @@ class Server:
             connection.close()
         return answer.status, dict(answer.getheaders()), body
 
+    def endpoints(self) -> list[str] | None:
+        """Where a proxy forwards to, sorted; None when nobody answers."""
+        status, _, body = self.ask("/v2/config/local/proxy")
+        return sorted(json.loads(body)["endpoints"]) if status == 200 else None
+
     def healthy(self) -> bool:
         """Whether ``/health`` says so; False too when nobody answers."""
         return self.ask("/health")[0] == 200
@@ -257,6 +262,27 @@ def cluster(make: Make, folder: Path, size: int, **options: object) -> list[Serv
         )
         for number, name in enumerate(names)
     ]
+
+
+def proxy_before(
+    make: Make, folder: Path, peer_urls: Sequence[str], **options: object
+) -> Server:
+    """A proxy before the members with these peer URLs, not started yet."""
+    client_port, peer_port = free_ports(2)
+    return Server(
+        make,
+        Place(folder, client_port, peer_port),
+        {
+            "name": "proxy",
+            "proxy": "on",
+            "data-dir": str(folder / "data"),
+            "listen-client-urls": f"http://{HOST}:{client_port}",
+            "initial-cluster": ",".join(
+                f"m{number}={url}" for number, url in enumerate(peer_urls)
+            ),
+            **options,
+        },
+    )
 
 
 def start_all(servers: Sequence[Server]) -> None:

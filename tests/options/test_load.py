@@ -710,6 +710,18 @@ def test_what_a_proxy_would_not_need_is_not_asked_for_while_its_mode_is_unsure()
     ]
 
 
+def test_a_folder_that_is_a_proxys_needs_no_word_of_it():
+    file = "listen-client-urls: http://127.0.0.1:2380\ninitial-cluster: m=http://m:1\n"
+    config = load(
+        flags=[],
+        environ={"KVD_CONFIG_FILE": "kvd.yml"},
+        read_file=lambda _: file.encode(),
+        is_new=lambda _: True,
+        is_proxy=lambda folder: folder == "default.kvd",
+    ).config
+    assert config.proxy == "off"
+
+
 def test_the_times_of_a_proxy_are_etcds():
     config = loaded("proxy: off\n").config
     assert config.proxy_failure_wait == 5000
