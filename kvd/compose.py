@@ -21,6 +21,7 @@ from kvd.diagnostics.host import Host
 from kvd.errors import KvdError, StorageError
 from kvd.http.metricsport import MetricsPort
 from kvd.http.site import ClientSite
+from kvd.http.threads import LowThreads
 from kvd.node.forced import removals
 from kvd.node.node import Node
 from kvd.node.settings import NodeSettings
@@ -59,6 +60,7 @@ class World:
     wall_time_ns: Callable[[], int]
     randbelow: Callable[[int], int]
     random: Callable[[], float]
+    secret: bytes
 
 
 @attrs.frozen(kw_only=True)
@@ -99,6 +101,7 @@ class Parts:
     transport: AmpTransport
     site: ClientSite
     metrics: MetricsPort
+    threads: LowThreads
     v2: V2
     cluster: ClusterMachine
 
@@ -232,6 +235,7 @@ def compose(
     )
     gone = removals(log.entries, commit=log.hard_state.commit)
     auth = Auth()
+    threads = LowThreads(world.reactor, config.auth_checks_running_max)
     v2 = V2(history_max=config.event_history, auth=auth)
     cluster = ClusterMachine()
     transport = AmpTransport(
@@ -271,6 +275,9 @@ def compose(
         config=config,
         member=node,
         keys=v2,
+        auth=auth,
+        threads=threads,
+        secret=world.secret,
         cluster=cluster,
         stats=_Stats(world.wall_time_ns(), node.traffic),
         diagnosis=Host(
@@ -309,6 +316,7 @@ def compose(
         transport=transport,
         site=site,
         metrics=metrics,
+        threads=threads,
         v2=v2,
         cluster=cluster,
     )

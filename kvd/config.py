@@ -55,6 +55,7 @@ class Config:
     proxy_dial_timeout: int = 1_000  # ms
     proxy_write_timeout: int = 5_000  # ms, 0: the system's
     proxy_read_timeout: int = 0  # ms, 0: none
+    bcrypt_cost: int = 10  # a password's hash takes 2 to this power rounds
     # kvd's own
     name_servers: tuple[tuple[str, int], ...] = ()  # IPv4 address and port
     segment_bytes: int = 64 << 20
@@ -78,4 +79,7 @@ class Config:
     outbox_bytes_max: int = 256 << 20  # of writes that no leader has taken yet
     peer_queue_bytes_max: int = 16 << 20  # for each peer
     json_depth_max: int = 64
+    auth_cache_max: int = 10_000  # credentials remembered, right ones and wrong ones
+    auth_checks_running_max: int = 2  # password checks at one time
+    auth_checks_waiting_max: int = 256
     join_as_voter: bool = False  # else a new member learns first

@@ -142,6 +142,7 @@ class KvdService(MultiService):
                 wall_time_ns=time.time_ns,
                 randbelow=secrets.randbelow,
                 random=secrets.SystemRandom().random,
+                secret=secrets.token_bytes(32),
             ),
             endings=Endings(fatal=self._fatal, removed=self._removed),
         )
@@ -153,6 +154,7 @@ class KvdService(MultiService):
         )
         if self._stopping:
             return
+        parts.threads.start()
         parts.transport.start()
         self._peer_ports.accept(parts.transport.factory)
         self._client_ports.accept(parts.site)
@@ -273,6 +275,7 @@ class KvdService(MultiService):
         await self._peer_ports.close()
         if parts is not None:
             await parts.transport.stop()
+            parts.threads.stop()
         if self._opened is not None:
             await self._opened.persistence.close()
 

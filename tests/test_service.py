@@ -896,6 +896,7 @@ def test_a_leader_hands_over_before_anything_is_closed(house, handed):
     service._parts.site = Recorder("site", calls)
     service._parts.metrics = Recorder("metrics", calls)
     service._parts.transport = Recorder("transport", calls)
+    service._parts.threads = Recorder("threads", calls)
     service._client_ports = Recorder("clients", calls)
     service._peer_ports = Recorder("peers", calls)
     service._metrics_ports = Recorder("metrics ports", calls)
@@ -912,6 +913,7 @@ def test_a_leader_hands_over_before_anything_is_closed(house, handed):
         ("node.stop",),
         ("peers.close",),
         ("transport.stop",),
+        ("threads.stop",),
         ("storage.close",),
     ]
     text = "handed to 7" if handed else "7 did not take the leadership"

@@ -19,7 +19,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from kvd.http.answers import INTERNAL_ERROR
-from kvd.http.exchange import Answer, Handler, Request, Stream, Streaming
+from kvd.http.exchange import Answer, Client, Handler, Request, Stream, Streaming
 from kvd.http.fields import Refusal
 from kvd.http.framing import CONTINUE, LAST_CHUNK, chunk, refusal_bytes
 from kvd.http.intake import Intake
@@ -39,7 +39,7 @@ class Connection(Protocol):
     _pipe: Pipe
     _out: Outgoing
 
-    def __init__(self, site: Owner, client: str = "") -> None:
+    def __init__(self, site: Owner, client: Client) -> None:
         self._site = site
         self._client = client
         self._intake = Intake(site)

@@ -15,10 +15,14 @@ from twisted.web.iweb import IRequest
 from werkzeug.exceptions import HTTPException
 
 from kvd.http import answers, tokens
+from kvd.http.auth import BODY_BYTES_MAX as ACCOUNT_BYTES_MAX
+from kvd.http.auth import PREFIX as AUTH
+from kvd.http.auth import AuthApi
 from kvd.http.bridge import BridgedRequest
 from kvd.http.counts import RequestCounts
 from kvd.http.diagnosis import Diagnosis
 from kvd.http.exchange import Answer, Request, Response
+from kvd.http.guard import Guard
 from kvd.http.loglevel import BODY_BYTES_MAX as LOG_BYTES_MAX
 from kvd.http.loglevel import PATH as LOG
 from kvd.http.loglevel import LogLevel
@@ -35,6 +39,8 @@ from kvd.http.variables import Variables
 from kvd.node.interfaces import Member
 
 _METRICS = b"Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n"
+_ACCOUNTS = ("users", "roles")
+_BELOW = ("", "/", "/<path:_rest>")
 _Handle: TypeAlias = Callable[["Control", Request], Response | Deferred[Response]]
 
 
@@ -83,10 +89,14 @@ class Control:
         stats: ServerStats,
         counts: RequestCounts,
         diagnosis: Diagnosis,
+        auth: AuthApi,
+        guard: Guard,
         clock: IReactorTime,
         wall_time_ns: Callable[[], int],
         tokens: Tokens,
     ) -> None:
+        self._auth = auth
+        self._guard = guard
         self._members = Members(
             member=member,
             store=store,
@@ -117,6 +127,8 @@ class Control:
         """How much of the request's body its handler wants to see; 0: nothing."""
         if path == MEMBERS or path.startswith(f"{MEMBERS}/"):
             return MEMBER_BYTES_MAX if method in {"POST", "PUT"} else 0
+        if path.startswith(f"{AUTH}/") and method == "PUT":
+            return ACCOUNT_BYTES_MAX
         if path == tokens.PATH:
             return tokens.BODY_BYTES_MAX if method in {"POST", "PUT"} else 0
         return LOG_BYTES_MAX if path == LOG and method == "PUT" else 0
@@ -161,7 +173,17 @@ class Control:
 
     @_route(_app, MEMBERS, f"{MEMBERS}/", f"{MEMBERS}/<path:_rest>")
     def _all_members(self, request: Request) -> Response | Deferred[Response]:
+        if request.method in {"POST", "PUT", "DELETE"}:
+            return self._guard.as_root(request, lambda _: self._members.answer(request))
         return self._members.answer(request)
+
+    @_route(
+        _app,
+        f"{AUTH}/enable",
+        *(f"{AUTH}/{kind}{rest}" for kind in _ACCOUNTS for rest in _BELOW),
+    )
+    def _accounts(self, request: Request) -> Response | Deferred[Response]:
+        return self._auth.answer(request)
 
     @_route(_app, "/v2/stats/self", methods=["GET"])
     def _stats_self(self, _request: Request) -> Response:

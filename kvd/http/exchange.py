@@ -10,6 +10,25 @@ from twisted.internet.defer import Deferred
 from kvd.http.fields import HeaderBlock
 
 
+class Client:
+    """
+    Who is at the other end of a connection.
+
+    :ivar address: of its host; empty where it has none.
+    :ivar names: the names that its certificate was verified for, in the order of the
+        chains; none without TLS.
+    """
+
+    __slots__ = ("address", "names")
+
+    def __init__(self, address: str = "", names: tuple[str, ...] = ()) -> None:
+        self.address = address
+        self.names = names
+
+
+NOBODY = Client()
+
+
 class Request:
     """
     One complete request.
@@ -19,7 +38,7 @@ class Request:
     :ivar old: HTTP/1.0.
     :ivar body: what came, if this route reads bodies.
     :ivar form_problem: why the body cannot be read as a form, empty if it can.
-    :ivar client: the client's address without its port, empty when it has none.
+    :ivar client: who sent it.
     """
 
     __slots__ = (
@@ -50,7 +69,7 @@ class Request:
         self.old = old
         self.body = body
         self.form_problem = form_problem
-        self.client = ""
+        self.client = NOBODY
 
 
 class Response(NamedTuple):

@@ -17,6 +17,10 @@ _HOST = re.compile(rb"[A-Za-z0-9!$%&()*+,\-.:;='\[\]_~]*")
 _BAD_VALUE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _DIGITS = re.compile(rb"[0-9]+")
 _CONTENT_LENGTH_MAX = 2**63 - 1
+_CREDENTIALS = b"authorization"
+_CREDENTIALS_LINE = re.compile(
+    rb"(?:\A|(?<=\r\n))Authorization: ([!-~](?:[ -~]*[!-~])?)(?:\r\n(?![ \t])|\Z)"
+)
 _REMEMBERED_MAX = 1024  # blocks
 _REMEMBERED_BYTES_MAX = 2048  # of one block
 
@@ -56,6 +60,7 @@ class HeaderBlock(NamedTuple):
     :ivar awaits_continue: the client waits for ``100 Continue``.
     :ivar expects_other: it expects something that we do not do.
     :ivar form: whether a body is a form; ``form_problem`` why it cannot be read.
+    :ivar authorization: who asks, as he says; in no ``repr``.
     """
 
     length: int
@@ -70,6 +75,10 @@ class HeaderBlock(NamedTuple):
     form: bool
     form_problem: str
     fields: tuple[tuple[bytes, bytes], ...]
+    authorization: bytes = b""
+
+    def __repr__(self) -> str:
+        return f"HeaderBlock(length={self.length}, {len(self.fields)} fields)"
 
     def get(self, name: bytes) -> bytes:
         """The first value of a field, empty when there is none; lower-case name."""
@@ -100,10 +109,45 @@ class HeaderBlocks:
         line_feeds = block.count(b"\n")
         usual = not old and line_feeds == block.count(b"\r\n")
         if usual and len(block) <= _REMEMBERED_BYTES_MAX:
-            if len(self.known) >= _REMEMBERED_MAX:
-                self.known.clear()
-            self.known[block] = judged
+            self._remember(block, judged)
         return judged
+
+    def _remember(self, block: bytes, judged: HeaderBlock) -> None:
+        if len(self.known) >= _REMEMBERED_MAX:
+            self.known.clear()
+        if judged.authorization:
+            block, credentials = _without_credentials(block)
+            if not credentials:
+                return
+            fields = tuple(each for each in judged.fields if each[0] != _CREDENTIALS)
+            if len(fields) != len(judged.fields) - 1:
+                return
+            judged = judged._replace(authorization=b"", fields=fields)
+        self.known[block] = judged
+
+    def known_but_credentials(self, block: bytes) -> HeaderBlock | None:
+        """
+        A block that is known but for its ``Authorization`` line, which nobody
+        remembers.
+        """
+        rest, credentials = _without_credentials(block)
+        known = self.known.get(rest) if credentials else None
+        if known is None or len(known.fields) >= self._count_max - 1:
+            return None
+        return known._replace(
+            authorization=credentials,
+            fields=(*known.fields, (_CREDENTIALS, credentials)),
+        )
+
+
+def _without_credentials(block: bytes) -> tuple[bytes, bytes]:
+    """The block without its usual ``Authorization`` line, and the line's value."""
+    if b"Authorization: " not in block:
+        return block, b""
+    line = _CREDENTIALS_LINE.search(block)
+    if line is None:
+        return block, b""
+    return (block[: line.start()] + block[line.end() :]).removesuffix(b"\r\n"), line[1]
 
 
 def _lines(block: bytes, count_max: int) -> list[tuple[bytes, bytes]]:
@@ -168,6 +212,7 @@ def _judge(fields: list[tuple[bytes, bytes]], *, old: bool) -> HeaderBlock:
         form=form,
         form_problem=form_problem,
         fields=tuple(fields),
+        authorization=values.get(_CREDENTIALS, [b""])[0],
     )
 
 

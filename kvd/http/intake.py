@@ -149,7 +149,8 @@ class Intake:
         line = bytes(have[at:line_end])
         block = bytes(have[line_end + 2 : end])
         usual = parse_usual_line(line)
-        fields = self._routes.blocks.known.get(block)
+        blocks = self._routes.blocks
+        fields = blocks.known.get(block) or blocks.known_but_credentials(block)
         if (
             usual is None
             or fields is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
@@ -11,20 +12,31 @@ from kvd.errors import RequestError, Unavailable, invariant
 from kvd.http.answers import method_not_allowed
 from kvd.http.counts import RequestCounts
 from kvd.http.exchange import Answer, Request, Response
-from kvd.http.keyerrors import error_response, unavailable_response
+from kvd.http.guard import Guard
+from kvd.http.keyerrors import UNAUTHORISED, error_response, unavailable_response
 from kvd.http.params import KeyParams, read_params
 from kvd.http.pathlimits import PathLimits
 from kvd.http.render import event_json
-from kvd.http.store import KeysStore
+from kvd.http.store import AuthView, KeysStore
 from kvd.http.watches import Watches
 from kvd.node.interfaces import Applied, Member
-from kvd.v2.commands import Command, Op, encode_command
+from kvd.v2.auth import INSUFFICIENT
+from kvd.v2.commands import Asker, Command, Op, encode_command
 from kvd.v2.events import Event
 from kvd.v2.expiry import expiration_from_ttl
 
 PREFIX = "/v2/keys"
 _ALLOWED = ("HEAD", "GET", "PUT", "POST", "DELETE")
 _NO_VALUE_ACTIONS = frozenset(("set", "create", "update", "compareAndSwap"))
+
+
+class _Asked(NamedTuple):
+    """A request that is in order; ``began`` in the clock's seconds."""
+
+    method: str
+    path: str
+    params: KeyParams
+    began: float
 
 
 class Keys:
@@ -35,6 +47,8 @@ class Keys:
         *,
         member: Member,
         store: KeysStore,
+        auth: AuthView,
+        guard: Guard,
         watches: Watches,
         paths: PathLimits,
         counts: RequestCounts,
@@ -47,6 +61,8 @@ class Keys:
         self._succeeded = counts.succeeded
         self._seconds = seconds
         self._store = store
+        self._auth = auth
+        self._guard = guard
         self._watches = watches
         self._paths = paths
         self._wall_time_ns = wall_time_ns
@@ -67,19 +83,54 @@ class Keys:
             path = request.path[len(PREFIX) :].removesuffix("/") or "/"
             if len(path) > self._paths.usual:
                 self._paths.check(path)
-            # Every keys request looks at etcd's auth switch, which is not there.
-            self._store.stats.count_get(ok=False)
         except RequestError as error:
             return error_response(error, self._cluster_id)
+        auth = self._auth
+        # Every keys request looks at etcd's auth switch.
+        self._store.stats.count_get(ok=auth.written)
+        asked = _Asked(method, path, params, began)
+        if params.quorum and method == "GET":
+            return self._quorum_get(request, asked)
+        if auth.enabled:
+            return self._guarded(request, asked)
+        return self._carry_out(request, asked, None)
+
+    def _guarded(self, request: Request, asked: _Asked) -> Answer | Deferred[Answer]:
+        """Find out who asks, which may take a while, then whether he may."""
+        asker = self._guard.asker(request)
+        if not isinstance(asker, Deferred):
+            return self._judged(asker, request, asked)
+        answer: Deferred[Answer] = asker.addCallback(self._judged, request, asked)
+        return answer.addErrback(self._failed, asked.method)
+
+    def _judged(
+        self, asker: Asker | None, request: Request, asked: _Asked
+    ) -> Answer | Deferred[Answer]:
+        allowed = self._guard.allows(
+            asker,
+            request.path[len(PREFIX) :],
+            write=asked.method not in {"GET", "HEAD"},
+            recursive=asked.params.recursive,
+        )
+        if allowed:
+            return self._carry_out(request, asked, asker)
+        refused = RequestError(UNAUTHORISED, INSUFFICIENT)
+        return error_response(refused, self._cluster_id)
+
+    def _carry_out(
+        self, request: Request, asked: _Asked, asker: Asker | None
+    ) -> Answer | Deferred[Answer]:
+        """:param asker: None: nobody was asked who he is."""
+        method, path, params, began = asked
         if method == "GET":
             if params.quorum:
-                return self._quorum_get(path, params, began)
+                return self._read("QGET", path, params, began)
             if params.wait:
                 return self._watch(path, params)
         self._received[method] += 1
         if method in {"GET", "HEAD"}:
             return self._read(method, path, params, began)
-        return self._change(method, path, params, began)
+        return self._change(asked, asker, slash=request.path.endswith("/"))
 
     def _read(
         self, method: str, path: str, params: KeyParams, began: float
@@ -95,14 +146,15 @@ class Keys:
         event = self._store.get(path, recursive=params.recursive, sorted=params.sorted)
         return self._success(event)
 
-    def _quorum_get(
-        self, path: str, params: KeyParams, began: float
-    ) -> Deferred[Answer]:
-        if not params.wait:
+    def _quorum_get(self, request: Request, asked: _Asked) -> Deferred[Answer]:
+        """What may be read is decided, as what is read, once the read is confirmed."""
+        if not asked.params.wait:
             self._received["QGET"] += 1
 
-        def confirmed(_index: int) -> Answer:
-            return self._read("QGET", path, params, began)
+        def confirmed(_index: int) -> Answer | Deferred[Answer]:
+            if self._auth.enabled:
+                return self._guarded(request, asked)
+            return self._carry_out(request, asked, None)
 
         answer: Deferred[Answer] = self._member.read_index().addCallback(confirmed)
         return answer.addErrback(self._failed, "QGET")
@@ -120,8 +172,9 @@ class Keys:
             return self._refused("GET", error)
 
     def _change(
-        self, method: str, path: str, params: KeyParams, began: float
+        self, asked: _Asked, asker: Asker | None, *, slash: bool
     ) -> Answer | Deferred[Answer]:
+        method, path, params, began = asked
         ttl = params.ttl
         command = Command(
             _operation(method, params),
@@ -133,6 +186,8 @@ class Keys:
             params.prev_value,
             params.prev_index,
             params.recursive,
+            by=asker,
+            slash=slash,
         )
         try:
             body = encode_command(command)

@@ -10,7 +10,7 @@ from twisted.internet.protocol import Factory
 
 from kvd.http import answers
 from kvd.http.channel import Connection
-from kvd.http.exchange import Handler, Request, Response
+from kvd.http.exchange import Client, Handler, Request, Response
 from kvd.http.fields import HeaderBlock, HeaderBlocks
 from kvd.http.framing import Framing
 from kvd.http.settings import PortSettings
@@ -68,7 +68,7 @@ class HttpPort(Factory):
         """None, which closes the connection, once the site is draining."""
         if self.is_draining:
             return None
-        return Connection(self, str(getattr(addr, "host", "")))
+        return Connection(self, Client(getattr(addr, "host", "")))
 
     def open_for_business(self) -> None:
         """This member has a leader and has published itself: answer everybody."""

@@ -6,16 +6,20 @@ from collections.abc import Callable
 
 from twisted.internet.interfaces import IReactorTime
 
+from kvd.http.auth import AuthApi
+from kvd.http.checks import Checks, Threads
 from kvd.http.control import Control
 from kvd.http.counts import RequestCounts
 from kvd.http.diagnosis import Diagnosis
 from kvd.http.exchange import Handler
 from kvd.http.fields import HeaderBlock
+from kvd.http.guard import Guard
 from kvd.http.keys import PREFIX, Keys
+from kvd.http.passwords import Passwords
 from kvd.http.pathlimits import PathLimits
 from kvd.http.port import HttpPort, empty
 from kvd.http.settings import HttpSettings
-from kvd.http.store import ClusterView, KeysStore, ServerStats
+from kvd.http.store import AuthView, ClusterView, KeysStore, ServerStats
 from kvd.http.targets import RequestLine
 from kvd.http.tokens import Tokens
 from kvd.http.watches import Watches
@@ -26,6 +30,8 @@ class ClientSite(HttpPort):
     """
     The client port of a member.
 
+    :param threads: where passwords are checked.
+    :param secret: of this process, for what it remembers of passwords.
     :param wall_time_ns: for dates and what is left of a ttl.
     """
 
@@ -35,6 +41,9 @@ class ClientSite(HttpPort):
         config: HttpSettings,
         member: Member,
         keys: KeysStore,
+        auth: AuthView,
+        threads: Threads,
+        secret: bytes,
         cluster: ClusterView,
         stats: ServerStats,
         diagnosis: Diagnosis,
@@ -52,9 +61,23 @@ class ClientSite(HttpPort):
             watchers_max=config.watchers_max,
             backlog_max=config.stream_backlog_max,
         )
+        passwords = Passwords(
+            auth=auth,
+            checks=Checks(
+                threads=threads,
+                running_max=config.auth_checks_running_max,
+                waiting_max=config.auth_checks_waiting_max,
+            ),
+            secret=secret,
+            cost=config.bcrypt_cost,
+            remembered_max=config.auth_cache_max,
+        )
+        guard = Guard(auth=auth, passwords=passwords, stats=keys.stats)
         self._keys = Keys(
             member=member,
             store=keys,
+            auth=auth,
+            guard=guard,
             watches=self.watches,
             paths=PathLimits(
                 depth_max=config.path_depth_max, bytes_max=config.path_bytes_max
@@ -71,6 +94,16 @@ class ClientSite(HttpPort):
             stats=stats,
             counts=self.counts,
             diagnosis=diagnosis,
+            auth=AuthApi(
+                member=member,
+                auth=auth,
+                cluster=cluster,
+                guard=guard,
+                passwords=passwords,
+                stats=keys.stats,
+                json_depth_max=config.json_depth_max,
+            ),
+            guard=guard,
             clock=clock,
             wall_time_ns=wall_time_ns,
             tokens=Tokens(

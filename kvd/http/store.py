@@ -7,6 +7,9 @@ from typing import Protocol
 
 from kvd.cluster.members import MemberRecord
 from kvd.node.stats import RaftTraffic
+from kvd.v2.accounts import Role, User
+from kvd.v2.auth import Verdict
+from kvd.v2.commands import Asker
 from kvd.v2.events import Event
 
 
@@ -69,6 +72,37 @@ class KeysStore(Protocol):
         :raises RequestError: 401.
         """
         ...
+
+
+class AuthView(Protocol):
+    """
+    The read side of the auth machine.
+
+    :ivar index: rises with each change.
+    :ivar written: whether anything ever was.
+    """
+
+    index: int
+    enabled: bool
+    written: bool
+
+    def password_hash(self, name: str) -> str:
+        """A user's, empty when there is no such user."""
+        ...
+
+    def user(self, name: str) -> User | None: ...
+
+    def role(self, name: str) -> Role | None: ...
+
+    def user_names(self) -> list[str]: ...
+
+    def role_names(self) -> list[str]: ...
+
+    def judge(
+        self, asker: Asker, path: str, *, write: bool, recursive: bool
+    ) -> Verdict: ...
+
+    def is_root(self, asker: Asker) -> bool: ...
 
 
 class ClusterView(Protocol):

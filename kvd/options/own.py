@@ -147,6 +147,24 @@ OWN: Final = (
         reached="400 with a message",
     ),
     own(
+        "auth-cache-max",
+        Whole(1, 10_000_000),
+        "credentials remembered as right, and as many as wrong",
+        reached="nothing: what was not used for longest is checked again",
+    ),
+    own(
+        "auth-checks-running-max",
+        Whole(1, 1000),
+        "password checks at one time, each on a processor",
+        reached="nothing: they wait",
+    ),
+    own(
+        "auth-checks-waiting-max",
+        Whole(1, 1_000_000),
+        "password checks that wait; who had a wrong one lately makes way first",
+        reached="500, etcdserver: too many requests (keys: with code 300)",
+    ),
+    own(
         "join-as-voter",
         Boolean(),
         "a member added with this one's help votes at once, as in etcd; otherwise it "

@@ -226,6 +226,12 @@ OPTIONS: Final = (
         "a proxy gives a member up that sends nothing for this long, which ends quiet "
         "watches too; 0: never",
     ),
+    Option(
+        "bcrypt-cost",
+        Whole(4, 31),
+        "what a check of a new password costs: doubled with each step",
+        difference="Etcd's v2 users always have 10",
+    ),
     *OWN,
 )
 

@@ -142,7 +142,6 @@ UNHONOURED: Final = (
         kind=Duration(),
     ),
     _switch("unsafe-no-fsync", "an acknowledged write is on the disk"),
-    Unhonoured("bcrypt-cost", "authentication is not supported yet", ("", "10")),
     _switch("enable-pprof", "it is a profiler for Go programs"),
     Unhonoured(
         "log-rotation-config-json",

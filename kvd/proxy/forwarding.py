@@ -60,7 +60,7 @@ class Forwarding:
             method=request.method.encode("ascii"),
             target=_target(request),
             fields=request_fields(
-                request.block.fields, client=request.client, host=host
+                request.block.fields, client=request.client.address, host=host
             ),
             body=request.body,
         )

@@ -44,8 +44,10 @@ class MemberSide(Side):
             return super().exchange(data, head=head)
         return answer
 
-    def _request(self, method: str, target: str, form: str | None = None) -> Seen:
-        return super()._request(method, self._with_ids(target), form)
+    def _request(
+        self, method: str, target: str, form: str | None = None, *, user: str = ""
+    ) -> Seen:
+        return super()._request(method, self._with_ids(target), form, user=user)
 
     def _json(self, step: Json) -> Seen:
         return super()._json(attrs.evolve(step, target=self._with_ids(step.target)))

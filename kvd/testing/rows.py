@@ -15,6 +15,8 @@ prefix (``/v2/keys/...``), ``@5`` for the etcd index at the row's start plus fiv
     until gone $/a             ask until it is 404 (nothing else expires by itself)
     pause 0.2
     1000 x PUT $/a value=1     many times, only the last answers are compared
+    as ann:secret GET $/a      a request with credentials; ``as =text`` sends the text
+                               as it is for the Authorization field, dots for blanks
 """
 
 from __future__ import annotations

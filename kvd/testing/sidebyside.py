@@ -12,6 +12,7 @@ from __future__ import annotations
 import itertools
 import json
 import time
+from base64 import b64encode
 from collections.abc import Iterator, Sequence
 
 from kvd.testing.rows import Json, Raw, Row, Step, placed
@@ -54,9 +55,17 @@ class Side:
             self._main.close()
             self._main = None
 
-    def ask(self, method: str, target: str, form: str | None = None) -> Answer:
-        """One request on the main connection."""
-        return self.exchange(_request(method, target, form), head=method == "HEAD")
+    def ask(
+        self, method: str, target: str, form: str | None = None, *, user: str = ""
+    ) -> Answer:
+        """
+        One request on the main connection.
+
+        :param user: ``name:password``, or what the Authorization field is after a
+            ``=``, with dots for blanks.
+        """
+        request = _request(method, target, form, user)
+        return self.exchange(request, head=method == "HEAD")
 
     def exchange(self, data: bytes, *, head: bool = False) -> Answer:
         """The bytes of one request on the main connection; its answer."""
@@ -102,6 +111,8 @@ class Side:
             return self._open(words[0][:-1], step.partition(" ")[2])
         if words[0].endswith("<"):
             return self._next(words[0][:-1], words[1] if len(words) > 1 else "event")
+        if words[0] == "as":
+            return self._request(*words[2].split(maxsplit=2), user=words[1])
         if words[1] == "gone":
             if words[0] == "until":
                 return self._until_gone(words[2])
@@ -113,10 +124,12 @@ class Side:
             return self._words(words[2])
         return self._request(*words)
 
-    def _request(self, method: str, target: str, form: str | None = None) -> Seen:
+    def _request(
+        self, method: str, target: str, form: str | None = None, *, user: str = ""
+    ) -> Seen:
         now = time.time()
-        answer = self.ask(method, target, form)
-        if method == "HEAD" and "wait" not in target:
+        answer = self.ask(method, target, form, user=user)
+        if method == "HEAD" and "wait" not in target and not user:
             answer = self._as_its_get(answer, target)
         return self._seen(answer, now, sorted_nodes="sorted=true" in target)
 
@@ -239,8 +252,15 @@ class Side:
         return text
 
 
-def _request(method: str, target: str, form: str | None = None) -> bytes:
+def _request(
+    method: str, target: str, form: str | None = None, user: str = ""
+) -> bytes:
     head = f"{method} {target} HTTP/1.1\r\nHost: server\r\n"
+    if user:
+        value = user[1:].replace(".", " ")
+        if not user.startswith("="):
+            value = f"Basic {b64encode(user.encode()).decode()}"
+        head += f"Authorization: {value}\r\n"
     if form is None:
         return f"{head}\r\n".encode()
     body = form.encode()

@@ -87,6 +87,11 @@ class Auth:
         user = self._users.get(name)
         return None if user is None else user.with_root()
 
+    def password_hash(self, name: str) -> str:
+        """A user's, empty when there is no such user."""
+        user = self._users.get(name)
+        return "" if user is None else user.password_hash
+
     def role(self, name: str) -> Role | None:
         return ROOT_ROLE if name == ROOT else self._roles.get(name)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import attrs
 import pytest
+from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import ITCPTransport
 from twisted.internet.task import Clock
@@ -26,6 +27,7 @@ from kvd.raft.messages import (
     RaftStatus,
     Role,
 )
+from kvd.v2.auth import Auth
 from kvd.v2.machine import V2
 
 NOW_NS = 1_700_000_000 * 10**9  # Tue, 14 Nov 2023 22:13:20 GMT
@@ -45,8 +47,9 @@ class FakeMember:
     member_id = MEMBER_ID
     cluster_id = CLUSTER_ID
 
-    def __init__(self, v2: V2) -> None:
+    def __init__(self, v2: V2, auth: Auth) -> None:
         self.v2 = v2
+        self.machines = {"v2": v2, "auth": auth}
         self.commit_index = 7
         self.applied_index = 7
         self.applied_term = 2
@@ -68,7 +71,7 @@ class FakeMember:
             transferring_to=0,
             progress=(ProgressStatus(0x1F, 5, 6, "probe", True, False),),
         )
-        self.proposals: list[tuple[Deferred, bytes]] = []
+        self.proposals: list[tuple[Deferred, str, bytes]] = []
         self.reads: list[Deferred] = []
         self.changes: list[tuple[Deferred, ConfigChange]] = []
         self.cluster = ClusterMachine()  # what changes are applied to
@@ -76,11 +79,10 @@ class FakeMember:
         self.refusal: KvdError | None = None  # at once
 
     def propose(self, machine: str, body: bytes) -> Deferred:
-        assert machine == "v2"
         if self.refusal is not None:
             return fail(self.refusal)
         waiting: Deferred = Deferred(self._cancelled)
-        self.proposals.append((waiting, body))
+        self.proposals.append((waiting, machine, body))
         return waiting
 
     def read_index(self) -> Deferred:
@@ -115,9 +117,12 @@ class FakeMember:
         proposals, self.proposals = self.proposals, []
         reads, self.reads = self.reads, []
         answers = []
-        for waiting, body in proposals:
+        for waiting, machine, body in proposals:
             self.commit_index += 1
-            value = self.v2.apply(index=self.commit_index, time_ns=now_ns, body=body)
+            value = self.machines[machine].apply(
+                index=self.commit_index, time_ns=now_ns, body=body
+            )
+            self.v2.internal_writes(self.machines["auth"].take_writes())
             answers.append((waiting, Applied(self.commit_index, 2, value)))
         changes, self.changes = self.changes, []
         for waiting, change in changes:
@@ -138,10 +143,29 @@ class FakeMember:
         proposals, self.proposals = self.proposals, []
         reads, self.reads = self.reads, []
         changes, self.changes = self.changes, []
-        asked = [each for each, _ in [*proposals, *changes]]
+        asked = [each for each, *_ in [*proposals, *changes]]
         for waiting in asked + reads:
             if not waiting.called:
                 waiting.errback(Failure(error))
+
+
+class FakeThreads:
+    """Calls wait until they are told to run, in the order in which they came."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[Callable[[], object], Deferred]] = []
+        self.ran = 0
+
+    def run(self, call: Callable[[], object]) -> Deferred:
+        done: Deferred = Deferred()
+        self.calls.append((call, done))
+        return done
+
+    def turn(self) -> None:
+        calls, self.calls = self.calls, []
+        for call, done in calls:
+            self.ran += 1
+            done.callback(call())
 
 
 class FakeCluster:
@@ -264,10 +288,10 @@ class Said:
 class Client:
     """One connection to the port."""
 
-    def __init__(self, port: Port) -> None:
+    def __init__(self, port: Port, address: str = "") -> None:
         self.port = port
         self.wire = Wire()
-        self.protocol = port.site.buildProtocol(None)
+        self.protocol = port.site.buildProtocol(IPv4Address("TCP", address, 1))
         self.wire.protocol = self.protocol
         self.protocol.makeConnection(self.wire)
 
@@ -297,16 +321,21 @@ class Port:
 
     def __init__(self, *, is_open: bool = True, **options: object) -> None:
         self.clock = Clock()
-        self.v2 = V2()
-        self.member = FakeMember(self.v2)
+        self.auth = Auth()
+        self.v2 = V2(auth=self.auth)
+        self.member = FakeMember(self.v2, self.auth)
+        self.threads = FakeThreads()
         self.cluster = FakeCluster()
         self.stats = FakeStats()
         self.tokens = 0
         self.diagnosis = FakeDiagnosis()
         self.site = ClientSite(
-            config=Config(**options),
+            config=Config(**{"bcrypt_cost": 4, **options}),
             member=self.member,
             keys=self.v2,
+            auth=self.auth,
+            threads=self.threads,
+            secret=b"secret of this process",
             cluster=self.cluster,
             stats=self.stats,
             diagnosis=self.diagnosis,
@@ -325,13 +354,19 @@ class Port:
     def wall_time_ns(self) -> int:
         return NOW_NS + round(self.clock.seconds() * 10**9)
 
-    def connect(self) -> Client:
-        return Client(self)
+    def connect(self, address: str = "") -> Client:
+        return Client(self, address)
+
+    @staticmethod
+    def read(data: bytes, methods: list[str] | None = None) -> list[Said]:
+        return read_answers(data, methods)
 
     def settle(self) -> None:
         """Apply and read until nothing waits."""
         member = self.member
-        while member.proposals or member.reads or member.changes:
+        threads = self.threads
+        while member.proposals or member.reads or member.changes or threads.calls:
+            threads.turn()
             member.turn(now_ns=self.wall_time_ns())
             self.clock.advance(0)
 

@@ -24,7 +24,7 @@ def proposed(port, method: str, target: str, form: str | None = None):
         headers += f"Content-Length: {len(form)}\r\n"
     data = f"{method} {target} HTTP/1.1\r\nHost: k\r\n{headers}\r\n{form or ''}"
     client = port.connect().send(data)
-    ((_, body),) = port.member.proposals
+    ((*_, body),) = port.member.proposals
     port.member.proposals.clear()
     client.lose()
     return decode_command(body)
@@ -290,7 +290,7 @@ def test_a_value_of_nine_megabytes_works(port):
 
 def test_a_store_that_answers_nonsense_is_a_bug_not_an_answer(port, logged_failures):
     client = port.connect().send("PUT /v2/keys/a HTTP/1.1\r\nHost: k\r\n\r\n")
-    ((waiting, _),) = port.member.proposals
+    ((waiting, *_),) = port.member.proposals
     from kvd.node.interfaces import Applied
 
     waiting.callback(Applied(1, 1, "nonsense"))
@@ -301,7 +301,7 @@ def test_a_store_that_answers_nonsense_is_a_bug_not_an_answer(port, logged_failu
 
 def test_a_waiter_that_somebody_else_cancels_is_a_bug(port, logged_failures):
     client = port.connect().send("PUT /v2/keys/a HTTP/1.1\r\nHost: k\r\n\r\n")
-    ((waiting, _),) = port.member.proposals
+    ((waiting, *_),) = port.member.proposals
     waiting.errback(Failure(CancelledError()))
     assert client.said.startswith(b"HTTP/1.1 500 ")
     logged_failures.clear()

@@ -10,6 +10,8 @@ import pytest
 from kvd.errors import Unavailable, UnavailableReason
 from kvd.options.table import OPTIONS
 
+from .accounts import basic, guard
+
 FORM = "Content-Type: application/x-www-form-urlencoded\r\n"
 HOST = "Host: kvd\r\n"
 GET = f"GET /version HTTP/1.1\r\n{HOST}\r\n"
@@ -62,6 +64,14 @@ def many_levels(port):
     )
 
 
+def too_many_passwords(port):
+    guard(port)
+    for number in range(4):  # two are checked at a time
+        field = f"{basic('ann', str(number))}\r\n"
+        client = port.connect().send(get("/v2/keys/a", field))
+    return client.said, client.end
+
+
 # option: its value, what reaches it, words that the client reads
 REACHED = {
     "request-bytes-max": (1024, lambda port: port.ask(form_of(1025)), "POST too large"),
@@ -96,6 +106,11 @@ REACHED = {
     "watchers-max": (1, one_more_watcher, "etcdserver: too many watchers"),
     "proposals-pending-max": (1, too_many_requests, "etcdserver: too many requests"),
     "outbox-bytes-max": (1 << 20, too_many_requests, "etcdserver: too many requests"),
+    "auth-checks-waiting-max": (
+        1,
+        too_many_passwords,
+        "etcdserver: too many requests",
+    ),
     "json-depth-max": (4, many_levels, '"message"'),
 }
 STATUS = re.compile(r"(\d{3})(?: with code (\d+))?\b")
