@@ -21,6 +21,7 @@ from kvd.testing.servers import (
     missing_tools,
     start_all,
 )
+from tests.integration.reader import Reader
 
 SUBJECT = Make(os.environ.get("KVD_INTEGRATION_SUBJECT", "kvd"))
 COMMAND_SECONDS = 30
@@ -69,6 +70,14 @@ def shared_cluster(request, tmp_path_factory) -> Iterator[list[Server]]:
         yield servers
     finally:
         kill_all(servers)
+
+
+@pytest.fixture
+def reader(tmp_path) -> Iterator[Reader]:
+    """Somebody who types the commands of a document."""
+    made = Reader(tmp_path)
+    yield made
+    made.kill()
 
 
 def run(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
