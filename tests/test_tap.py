@@ -108,7 +108,7 @@ def test_mistakes_are_a_line_each_and_exit_status_2_for_flags(capsys, tmp_path):
     assert err.splitlines() == [
         "kvd: config-file: none.yml: No such file or directory",
         (
-            "kvd: snapshot-count: expected a whole number from 1 to 1000000000 "
+            "kvd: snapshot-count: expected a whole number from 0 to 1000000000 "
             '(got "x", flag --snapshot-count)'
         ),
         'kvd: pre-vote: expected true or false (got "maybe", flag --pre-vote)',

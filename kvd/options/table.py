@@ -44,8 +44,8 @@ OPTIONS: Final = (
     ),
     Option(
         "snapshot-count",
-        Whole(1, _COUNT_MAX),
-        "applied entries between two snapshots",
+        Whole(0, _COUNT_MAX, zero=100_000),
+        "applied entries between two snapshots; 0: as many as by default",
     ),
     own(
         "snapshot-catchup-entries",
@@ -129,7 +129,12 @@ OPTIONS: Final = (
         SrvSuffix(),
         "the records are those of _etcd-server-NAME",
     ),
-    Option("cors", Words(), "origins allowed by CORS; *: all, empty: none"),
+    Option(
+        "cors",
+        Words(),
+        "origins allowed by CORS; *: all, empty: none",
+        difference="Etcd 3.2 has none by default; 3.4 takes an empty one for all",
+    ),
     Option(
         "host-whitelist",
         Words(),

@@ -84,11 +84,16 @@ class MemberName:
 
 @attrs.frozen
 class Whole:
-    """A whole number in decimal digits and nothing else."""
+    """
+    A whole number in decimal digits and nothing else.
+
+    :ivar zero: what 0 stands for.
+    """
 
     minimum: int
     maximum: int
     unit: str = ""
+    zero: int = 0
 
     @property
     def metavar(self) -> str:
@@ -101,7 +106,7 @@ class Whole:
             raise ValueError(
                 f"expected a whole number from {self.minimum} to {self.maximum}{unit}"
             )
-        return value
+        return value or self.zero
 
     def show(self, value: object) -> str:
         return str(value)

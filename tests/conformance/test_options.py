@@ -8,11 +8,14 @@ both must say. etcd is a process of its own for each row, kvd's command line is 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 
 import attrs
 import pytest
 
+from kvd.options.table import BY_NAME
+from kvd.options.unhonoured import UNHONOURED_BY_NAME
 from kvd.tap import Options
 
 pytestmark = pytest.mark.oracle
@@ -285,3 +288,40 @@ def clean_environment(monkeypatch):
     for name in list(os.environ):
         if name.startswith(("ETCD_", "KVD_")):
             monkeypatch.delenv(name)
+
+
+def flags_of_etcd() -> dict[str, str]:
+    """Each flag of ``etcd --help`` with the default that is shown there."""
+    text = subprocess.run(
+        ["etcd", "--help"], capture_output=True, text=True, timeout=SECONDS, check=True
+    ).stdout
+    found = re.findall(r"^  --([a-z0-9-]+) '?([^'\n]*?)'?$", text, re.MULTILINE)
+    return dict(found)
+
+
+@pytest.mark.usefixtures("oracle")
+def test_every_flag_of_etcd_is_known_and_a_default_that_differs_is_said():
+    found = flags_of_etcd()
+    assert len(found) > 75
+    unknown = [
+        name for name in found if name not in BY_NAME and name not in UNHONOURED_BY_NAME
+    ]
+    assert unknown == []
+    other = [
+        name
+        for name, default in found.items()
+        if name in BY_NAME
+        and not BY_NAME[name].default  # it follows from the name
+        and BY_NAME[name].default_text != default
+        and "tcd" not in BY_NAME[name].difference
+    ]
+    assert other == []
+    wrong = [
+        name
+        for name, default in found.items()
+        if name in UNHONOURED_BY_NAME
+        and default != "math.MaxUint32"
+        and name != "enable-v2"
+        and not UNHONOURED_BY_NAME[name].changes_nothing(default)
+    ]
+    assert wrong == []

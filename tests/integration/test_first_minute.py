@@ -61,7 +61,7 @@ ROWS = (
         "an option of the file is wrong",
         "--config-file {folder}/wrong.yml",
         "snapshot-count:",
-        'expected a whole number from 1 to 1000000000 (got "many", {folder}/wrong.yml:2)',
+        'expected a whole number from 0 to 1000000000 (got "many", {folder}/wrong.yml:2)',
     ),
     Row(
         "a flag that does not exist",

@@ -118,7 +118,7 @@ def test_every_mistake_is_reported_at_once_with_value_and_place():
         "kvd.yml:7: max-wals is given twice, first at kvd.yml:6",
         'name: expected a value, not a mapping (got "a=b", kvd.yml:5)',
         (
-            "snapshot-count: expected a whole number from 1 to 1000000000 "
+            "snapshot-count: expected a whole number from 0 to 1000000000 "
             '(got "1_000", kvd.yml:1)'
         ),
         'max-wals: expected a whole number from 0 to 10000 (got "1,2", kvd.yml:6)',

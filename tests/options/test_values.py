@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, strategies
 
+from kvd.config import Config
+from kvd.options.table import BY_NAME
 from kvd.options.values import (
     Boolean,
     Choice,
@@ -26,6 +28,12 @@ from kvd.options.values import (
 def test_a_whole_number_is_decimal_digits_within_bounds(text):
     with pytest.raises(ValueError, match="expected a whole number from 0 to 10 ms"):
         Whole(0, 10, "ms").read(text)
+
+
+def test_zero_may_stand_for_another_number():
+    assert Whole(0, 10, zero=7).read("0") == 7
+    assert Whole(0, 10).read("0") == 0
+    assert BY_NAME["snapshot-count"].kind.read("0") == Config().snapshot_count
 
 
 @given(strategies.integers(min_value=-(10**17), max_value=10**17))
