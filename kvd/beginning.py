@@ -13,7 +13,7 @@ from kvd.addresses import OwnUrls, addresses_of
 from kvd.cluster.members import MemberRecord
 from kvd.compose import Log, founders, founding, identity_of
 from kvd.config import Config
-from kvd.discovery.failures import DiscoveryFailed
+from kvd.discovery.failures import ClusterIsFull, DiscoveryFailed
 from kvd.errors import ConfigError
 from kvd.finding import Finding, lines_about
 from kvd.forcing import backup_problem, force
@@ -66,6 +66,7 @@ class Beginning:
         :param read_seconds: how long it took to open the files, for the log.
         :raises ConfigError: a new member's options do not found a cluster, or do not
             fit the one that it is to join.
+        :raises ClusterIsFull: others founded it; this one may become its proxy.
         :raises kvd.peer.sending.Refused: it has run before and lost its data.
         """
         found = opened.recovered
@@ -157,6 +158,8 @@ class Beginning:
         try:
             config: Config = await self._question
         except DiscoveryFailed as failed:
+            if self._makes_a_proxy(failed):
+                raise
             raise ConfigError(lines_about(failed, self._config)) from None
         self._log.info(
             "founders: {cluster}",
@@ -165,6 +168,11 @@ class Beginning:
             ),
         )
         return config
+
+    def _makes_a_proxy(self, failed: DiscoveryFailed) -> bool:
+        """Others founded the cluster, and it is known where they are."""
+        wanted = self._config.discovery_fallback == "proxy"
+        return wanted and isinstance(failed, ClusterIsFull) and bool(failed.founders)
 
     async def _found(self, opened: Opened) -> tuple[Identity, Log]:
         problems = founding_problems(self._config, {})

@@ -21,6 +21,7 @@ from kvd.discovery.names import DnsRecords
 from kvd.discovery.registry import Registry
 from kvd.discovery.srv import Records, SrvDiscovery
 from kvd.discovery.token import TokenDiscovery
+from kvd.errors import ConfigError
 from kvd.options.values import Members
 
 Reactor = Any  # Twisted's real reactors provide many interfaces, no one names all
@@ -63,6 +64,21 @@ class Finding:
             founders = await self._by_srv().join()
         return attrs.evolve(config, initial_cluster=founders)
 
+    async def look(self) -> tuple[str, ...]:
+        """
+        The peer URLs of the founders, for one that is none of them.
+
+        :raises ConfigError: there are none.
+        """
+        if self._config.discovery:
+            looking = self._by_token(again=False).look()
+        else:
+            looking = self._by_srv().look()
+        try:
+            return peer_urls(await looking)
+        except DiscoveryFailed as failed:
+            raise ConfigError(lines_about(failed, self._config)) from None
+
     def _by_token(self, *, again: bool) -> TokenDiscovery:
         config = self._config
         urls = config.initial_advertise_peer_urls
@@ -100,6 +116,11 @@ class Finding:
             advertised=config.initial_advertise_peer_urls,
             read=_read,
         )
+
+
+def peer_urls(founders: Founders) -> tuple[str, ...]:
+    """Of all of them."""
+    return tuple(url for _, urls in founders for url in urls)
 
 
 def _read(text: str) -> Founders:

@@ -142,8 +142,13 @@ class OwnProcess:
         self._limits = limits if limits is not None else Limits()
         self._pauses = GcPauses()
         self._status = 0
+        self._prepared = False
 
     def prepare(self, *, sockets_each: int = 1) -> None:
+        if self._prepared:  # a member that became a proxy
+            self._take_descriptors(sockets_each)
+            return
+        self._prepared = True
         problems: tuple[str, ...] = ()
         try:
             self._logs.begin()

@@ -11,10 +11,13 @@ from enum import Enum
 from typing import Any, Final
 
 from twisted.application.service import MultiService
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.logger import Logger
 
 from kvd.config import Config
 from kvd.errors import ConfigError
+from kvd.finding import Finding
+from kvd.node.settled import settled
 from kvd.process import Process
 from kvd.proxy.service import ProxyService
 from kvd.service import KvdService
@@ -62,6 +65,9 @@ class Daemon(MultiService):
     """
     A :class:`KvdService` or a :class:`ProxyService`, made when this one starts.
 
+    A member that was to found a cluster by discovery, and finds it full, becomes a
+    proxy of that cluster if ``discovery-fallback`` says so.
+
     :ivar inner: the one that was made.
     :param warnings: lines about the configuration, for the log.
     :param source: the configuration file, empty for none.
@@ -84,10 +90,9 @@ class Daemon(MultiService):
         super().__init__()
         self.config = config
         self.inner: KvdService | ProxyService | None = None
-        self._makers: dict[Role, Callable[..., KvdService | ProxyService]] = {
-            Role.MEMBER: member,
-            Role.PROXY: proxy,
-        }
+        self._member = member
+        self._proxy = proxy
+        self._falling_back: Deferred[None] | None = None
         self._reactor = reactor
         self._process = process
         self._warnings = tuple(warnings)
@@ -104,13 +109,49 @@ class Daemon(MultiService):
                 self._log.critical("cannot start: {line}", line=line)
             self._process.end(1)
             return
-        inner = self._makers[role](
-            reactor=self._reactor,
-            config=self.config,
-            process=self._process,
-            warnings=(*self._warnings, note) if note else self._warnings,
-            source=self._source,
-            disk=self._disk,
-        )
+        self._begin(role, (*self._warnings, note) if note else self._warnings)
+
+    def _begin(
+        self, role: Role, warnings: Sequence[str], peer_urls: Sequence[str] = ()
+    ) -> None:
+        common = {
+            "reactor": self._reactor,
+            "process": self._process,
+            "warnings": warnings,
+            "source": self._source,
+            "disk": self._disk,
+        }
+        inner: KvdService | ProxyService
+        if role is Role.MEMBER:
+            inner = self._member(
+                config=self.config, become_proxy=self._fall_back, **common
+            )
+        else:
+            finding = Finding(config=self.config, reactor=self._reactor)
+            inner = self._proxy(
+                config=self.config, peer_urls=peer_urls, find=finding.look, **common
+            )
         self.inner = inner
         inner.setServiceParent(self)
+
+    def _fall_back(self, peer_urls: Sequence[str]) -> None:
+        """The member did not begin: others founded its cluster (V2-SPEC 16.1)."""
+        self._falling_back = Deferred.fromCoroutine(self._become_proxy(peer_urls))
+        self._falling_back.addErrback(
+            lambda failure: self._log.failure("falling back to proxy", failure)
+        )
+
+    async def _become_proxy(self, peer_urls: Sequence[str]) -> None:
+        if self.inner is not None:
+            await maybeDeferred(self.inner.disownServiceParent)
+        if self.running:
+            self._begin(Role.PROXY, (), peer_urls)
+
+    def stopService(self) -> Deferred[None]:
+        """Fires when whatever this is has stopped."""
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        await maybeDeferred(super().stopService)
+        if self._falling_back is not None:
+            await settled(self._falling_back)

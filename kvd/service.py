@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from twisted.application.service import MultiService
@@ -25,7 +25,9 @@ from kvd.compose import (
     storage_settings,
 )
 from kvd.config import Config
+from kvd.discovery.failures import ClusterIsFull
 from kvd.errors import ConfigError, StorageError
+from kvd.finding import lines_about, peer_urls
 from kvd.node.settled import settled
 from kvd.peer.sending import Refused
 from kvd.ports import Ports
@@ -56,6 +58,8 @@ class KvdService(MultiService):
     :param process: what the end of the member means for the process.
     :param warnings: lines about the configuration, for the log.
     :param source: the configuration file, empty for none.
+    :param become_proxy: called with the peer URLs of a cluster that others founded;
+        this service has nothing more to do then, and waits to be stopped.
     """
 
     _log = Logger()
@@ -70,6 +74,7 @@ class KvdService(MultiService):
         source: str = "",
         disk: Disk | None = None,
         worker: Worker | None = None,
+        become_proxy: Callable[[tuple[str, ...]], None] | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Twisted's
         self.config = config
@@ -79,6 +84,7 @@ class KvdService(MultiService):
         self._source = source
         self._disk = disk if disk is not None else RealDisk()
         self._worker = worker
+        self._become_proxy = become_proxy
         self._opened: Opened | None = None
         self._parts: Parts | None = None
         self._client_ports = Ports(
@@ -210,6 +216,9 @@ class KvdService(MultiService):
     def _not_started(self, failure: Failure) -> None:
         if self._stopping and isinstance(failure.value, CancelledError):
             return
+        if isinstance(failure.value, ClusterIsFull):
+            self._is_full(failure.value)
+            return
         if isinstance(failure.value, ConfigError):
             for line in failure.value.problems:
                 self._log.critical("cannot start: {line}", line=line)
@@ -218,6 +227,15 @@ class KvdService(MultiService):
             self._log.critical("cannot start: {line}", line=line)
         else:
             self._log.failure("cannot start", failure)
+        self._end(1)
+
+    def _is_full(self, full: ClusterIsFull) -> None:
+        if self._become_proxy is not None:
+            self._log.warn("{full}; falling back to proxy", full=full)
+            self._become_proxy(peer_urls(full.founders))
+            return
+        for line in lines_about(full, self.config):
+            self._log.critical("cannot start: {line}", line=line)
         self._end(1)
 
     # -- stop -----------------------------------------------------------------------

@@ -147,3 +147,38 @@ def test_own_url_must_be_one_of_initial_cluster_under_whatever_name(house):
     assert house.process.said == ["prepare", 1]
     house.stop()
     assert not house.disk.exists("/data/member/identity")
+
+
+OTHER = "other=http://10.0.0.9:2380"
+
+
+def test_who_finds_the_cluster_full_may_become_its_proxy(house, discovery):
+    discovery.put("1", OTHER)
+    told = []
+    house.start(DISCOVERED, become_proxy=told.append)
+    house.run(0.1)
+    assert told == [("http://10.0.0.9:2380",)]
+    house.line(level="warn", text="cluster is full; falling back to proxy")
+    assert house.process.said == ["prepare"]
+    house.stop()
+    assert all(port.closed for port in house.reactor.ports.values())
+    house.disk.lock("/data/lock").release()
+    assert not house.disk.exists("/data/member/identity")
+
+
+@pytest.mark.parametrize(
+    ("value", "fallback", "proxies"),
+    [(OTHER, "exit", True), ("nonsense", "proxy", True), (OTHER, "proxy", False)],
+)
+def test_who_cannot_or_may_not_be_a_proxy_ends(
+    house, discovery, value, fallback, proxies
+):
+    discovery.put("1", value)
+    told = []
+    config = attrs.evolve(DISCOVERED, discovery_fallback=fallback)
+    house.start(config, become_proxy=told.append if proxies else None)
+    house.run(0.1)
+    assert told == []
+    assert house.process.said == ["prepare", 1]
+    house.line(level="critical", text="(discovery: cluster is full)")
+    house.stop()

@@ -12,6 +12,7 @@ from kvd.cluster.ids import member_id_of
 from kvd.compose import founders, identity_of
 from kvd.config import Config
 from kvd.discovery.failures import AlreadyRegistered, DiscoveryFailed, DuplicateName
+from kvd.errors import ConfigError
 from kvd.finding import Finding, lines_about
 from tests.discovery.service import URL, Service
 from tests.discovery.test_srv import Dns
@@ -153,3 +154,26 @@ def test_a_failure_says_what_to_do(failed, texts):
 
 def test_a_failure_of_the_dns_names_its_option():
     assert lines_about(DiscoveryFailed("why"), SRV) == ["discovery-srv: why"]
+
+
+def looked(config, **seams):
+    results = []
+    finding = Finding(config=config, reactor=Clock(), **seams)
+    Deferred.fromCoroutine(finding.look()).addBoth(results.append)
+    return getattr(results[0], "value", results[0])
+
+
+def test_a_proxy_is_told_the_urls_of_the_founders(service):
+    service.put("b1", B)
+    assert looked(ME, fetch=service) == ("http://10.0.0.1:2380", "http://10.0.0.2:2380")
+    assert len(service.keys) == 3
+    assert looked(SRV, records=Dns()) == (
+        "http://infra0.example.com:2380",
+        "http://infra1.example.com:2380",
+    )
+
+
+def test_a_proxy_is_told_what_went_wrong():
+    error = looked(SRV, records=Dns({}))
+    assert isinstance(error, ConfigError)
+    assert error.problems[0].startswith("discovery-srv: error querying DNS SRV records")

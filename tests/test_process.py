@@ -177,6 +177,22 @@ def test_sigterm_stops_the_reactor_and_is_not_what_ends_the_process():
 
 
 @pytest.mark.usefixtures("restored")
+def test_a_member_that_becomes_a_proxy_only_needs_more_descriptors():
+    reactor = FakeReactor()
+    soft = []
+    limits = Limits(get=lambda _: (10, 5000), set=lambda _, both: soft.append(both[0]))
+    process = OwnProcess(reactor, connections_max=1000, limits=limits)
+    process.prepare()
+    observers = list(globalLogPublisher._observers)
+    process.prepare(sockets_each=2)
+    atexit.unregister(process._leave)
+    assert soft == [1100, 2100]
+    assert globalLogPublisher._observers == observers
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert reactor.stops == 1
+
+
+@pytest.mark.usefixtures("restored")
 def test_a_log_that_cannot_be_written_is_told_once_all_else_is_prepared():
     def refuse(path):
         raise PermissionError(13, "Permission denied", path)

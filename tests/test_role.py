@@ -8,6 +8,7 @@ from random import Random
 import attrs
 import pytest
 from twisted.application.service import Service
+from twisted.internet.defer import Deferred
 
 from kvd.config import Config
 from kvd.errors import ConfigError
@@ -89,7 +90,7 @@ class AsMember(Made): ...
 class AsProxy(Made): ...
 
 
-def daemon(config, disk):
+def daemon(config, disk, *, member=AsMember, proxy=AsProxy):
     process = Quiet()
     made = Daemon(
         reactor=Reactor(),
@@ -98,8 +99,8 @@ def daemon(config, disk):
         disk=disk,
         warnings=["w"],
         source="s",
-        member=AsMember,
-        proxy=AsProxy,
+        member=member,
+        proxy=proxy,
     )
     return made, process
 
@@ -130,3 +131,79 @@ def test_a_folder_of_both_ends_the_process():
     made.startService()
     assert process.said == ["prepare", 1]
     assert made.inner is None
+
+
+URLS = ("http://10.0.0.1:2380",)
+DISCOVERED = attrs.evolve(CONFIG, discovery="http://d.example/T", initial_cluster=())
+
+
+class Member(Made):
+    """Stops when it is told to."""
+
+    def stopService(self):
+        super().stopService()
+        self.stopping = Deferred()
+        return self.stopping
+
+
+class Given(Made):
+    @property
+    def find(self):
+        return self.given["find"].__self__._config
+
+
+def falling_back():
+    made, process = daemon(DISCOVERED, disk_with(), member=Member)
+    made.startService()
+    member = made.inner
+    member.given["become_proxy"](URLS)
+    return made, member, process
+
+
+def test_a_member_that_finds_its_cluster_full_becomes_its_proxy():
+    made, member, process = falling_back()
+    assert made.inner is member  # until it has let go of its ports and files
+    member.stopping.callback(None)
+    proxy = made.inner
+    assert type(proxy) is AsProxy
+    assert proxy.given["peer_urls"] == URLS
+    assert proxy.given["warnings"] == ()  # they have been told
+    assert proxy.starts == 1
+    assert list(made) == [proxy]
+    assert process.said == []
+
+
+def test_a_stop_on_the_way_to_be_a_proxy_waits_for_the_member():
+    made, member, _ = falling_back()
+    stopped = []
+    made.stopService().addCallback(stopped.append)
+    assert stopped == []
+    member.stopping.callback(None)
+    assert stopped == [None]
+    assert made.inner is member
+    assert list(made) == []
+
+
+def test_a_stop_stops_what_it_became():
+    made, member, _ = falling_back()
+    member.stopping.callback(None)
+    stopped = []
+    made.stopService().addCallback(stopped.append)
+    assert stopped == [None]
+    assert not made.inner.running
+
+
+def test_an_error_of_ours_on_the_way_is_logged(logged_failures):
+    made, member, _ = falling_back()
+    made._proxy = None
+    member.stopping.callback(None)
+    (failure,) = logged_failures
+    assert failure.check(TypeError)
+    logged_failures.clear()
+
+
+def test_a_proxy_of_a_discovered_cluster_asks_for_its_members():
+    made, _ = daemon(attrs.evolve(DISCOVERED, proxy="on"), disk_with(), proxy=Given)
+    made.startService()
+    assert made.inner.given["peer_urls"] == ()
+    assert made.inner.find is made.config

@@ -80,7 +80,7 @@ class SrvDiscovery:
 
         :raises DiscoveryFailed: there are none, or this one is not among them.
         """
-        founders = await self.look()
+        founders = await self._founders(await self._own_addresses())
         if self._name not in dict(founders):
             raise DiscoveryFailed(
                 f'cannot find local etcd member "{self._name}" in SRV records'
@@ -88,8 +88,10 @@ class SrvDiscovery:
         return founders
 
     async def look(self) -> Founders:
-        """The founders, whether or not this member is among them."""
-        own = await self._own_addresses()
+        """The founders, for one that is none of them."""
+        return await self._founders({})
+
+    async def _founders(self, own: dict[tuple[str, int], str]) -> Founders:
         pieces: list[str] = []
         problems = []
         numbers = (str(n) for n in count() if str(n) != self._name)

@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Final
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
@@ -88,9 +89,22 @@ class TokenDiscovery:
         :raises ClusterIsFull: others took all places.
         :raises DiscoveryFailed: the id is taken, or what is registered is unusable.
         """
+        return await self._patiently(self._join)
+
+    async def look(self) -> Founders:
+        """
+        The same without being one of them.
+
+        :raises DiscoveryFailed: what is registered is unusable.
+        """
+        return await self._patiently(self._look)
+
+    async def _patiently(
+        self, attempt: Callable[[], Coroutine[Deferred[None], Any, Founders]]
+    ) -> Founders:
         while True:
             try:
-                return await self._attempt()
+                return await attempt()
             except Unreachable as error:
                 self._retries += 1
                 seconds = 2 ** min(self._retries, RETRY_EXPONENT_MAX)
@@ -102,7 +116,14 @@ class TokenDiscovery:
                 )
                 await deferLater(self._clock, seconds)
 
-    async def _attempt(self) -> Founders:
+    async def _look(self) -> Founders:
+        size = await self._registry.size()
+        found = await self._registry.entries()
+        while len(found.entries) < size:
+            found = await self._changed(found, size)
+        return self._distinct(found.entries[:size])
+
+    async def _join(self) -> Founders:
         size = await self._registry.size()
         found = await self._registry.entries()
         if not self._registered:
@@ -112,12 +133,17 @@ class TokenDiscovery:
             founders = self._complete(found, size)
             if founders is not None:
                 return founders
-            self._say_who_is_there(found, size)
-            await self._registry.wait(self._next_index(found))
-            before, found = found, await self._registry.entries()
-            if found == before:
-                await deferLater(self._clock, AGAIN_SECONDS)
-                found = await self._registry.entries()
+            found = await self._changed(found, size)
+
+    async def _changed(self, found: Entries, size: int) -> Entries:
+        """The entries after the next change, or after a while without any."""
+        self._say_who_is_there(found, size)
+        await self._registry.wait(self._next_index(found))
+        now = await self._registry.entries()
+        if now != found:
+            return now
+        await deferLater(self._clock, AGAIN_SECONDS)
+        return await self._registry.entries()
 
     async def _register(self, found: Entries, size: int) -> None:
         own = self._own(found)
@@ -146,10 +172,7 @@ class TokenDiscovery:
         first = found.entries[:size]
         own = self._own(found)
         if own in first and len(first) == size:
-            founders = self._founders(first)
-            if len(founders) != size:
-                raise DuplicateName
-            return founders
+            return self._distinct(first)
         if len(first) == size and (own is not None or self._is_current(found)):
             raise self._full(found, size)
         if own is None and self._created_index and self._is_current(found):
@@ -173,6 +196,12 @@ class TokenDiscovery:
         except DiscoveryFailed:
             founders = ()
         return ClusterIsFull(founders)
+
+    def _distinct(self, entries: Sequence[Entry]) -> Founders:
+        founders = self._founders(entries)
+        if len(founders) != len(entries):
+            raise DuplicateName
+        return founders
 
     def _founders(self, entries: Sequence[Entry]) -> Founders:
         try:

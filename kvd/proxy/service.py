@@ -8,13 +8,13 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from random import SystemRandom
 from typing import Any, Final
 
 from twisted.application.service import MultiService
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -56,6 +56,7 @@ class ProxyService(MultiService):
     :param process: what the end of the proxy means for the process.
     :param peer_urls: of members, to begin with; empty for those of ``initial-cluster``.
         Those that an earlier start wrote into the data folder go before both.
+    :param find: asked for peer URLs when there are none of these.
     :param warnings: lines about the configuration, for the log.
     :param source: the configuration file, empty for none.
     """
@@ -69,6 +70,8 @@ class ProxyService(MultiService):
         config: Config,
         process: Process,
         peer_urls: Sequence[str] = (),
+        find: Callable[[], Coroutine[Deferred[Any], Any, tuple[str, ...]]]
+        | None = None,
         warnings: Sequence[str] = (),
         source: str = "",
         disk: Disk | None = None,
@@ -81,6 +84,8 @@ class ProxyService(MultiService):
         self._peer_urls = tuple(peer_urls) or tuple(
             url for _, urls in config.initial_cluster for url in urls
         )
+        self._find = find
+        self._finding: Deferred[tuple[str, ...]] | None = None
         self._warnings = tuple(warnings)
         self._source = source
         self._worker = worker
@@ -147,6 +152,9 @@ class ProxyService(MultiService):
         self._worker = worker = self._worker or ThreadWorker(self._reactor)
         kept = await worker.call(self._folder.open)
         peer_urls = kept or self._peer_urls
+        if not peer_urls and self._find is not None:
+            self._finding = Deferred.fromCoroutine(self._find())
+            peer_urls = await self._finding
         self._log.info(
             "proxy for the cluster with the peer URLs {urls}{origin}",
             urls=", ".join(peer_urls),
@@ -183,6 +191,8 @@ class ProxyService(MultiService):
             await self._worker.call(partial(self._folder.write, peer_urls))
 
     def _not_started(self, failure: Failure) -> None:
+        if self._stopping and isinstance(failure.value, CancelledError):
+            return
         if isinstance(failure.value, ConfigError):
             for line in failure.value.problems:
                 self._log.critical("cannot start: {line}", line=line)
@@ -209,6 +219,8 @@ class ProxyService(MultiService):
     async def _stop(self) -> None:
         self._stopping = True
         self._log.info("stopping")
+        if self._finding is not None:
+            self._finding.cancel()
         await self._refreshing.stop()
         if self._starting is not None:
             await settled(self._starting)

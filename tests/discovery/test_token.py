@@ -20,19 +20,20 @@ A, B, C, D = (f"{name}=http://10.0.0.{n}:2380" for n, name in enumerate("abcd", 
 class Member:
     """One that looks for the others."""
 
-    def __init__(self, service, member_id="a1", value=A, *, again=False):
+    def __init__(self, service, member_id="a1", value=A, *, again=False, look=False):
         self.clock = service.clock
         self.result = None
+        discovery = TokenDiscovery(
+            registry=Registry(url=URL, fetch=service),
+            clock=service.clock,
+            url=URL,
+            member_id=member_id,
+            value=value,
+            read=Members().read,
+            again=again,
+        )
         self.joining = Deferred.fromCoroutine(
-            TokenDiscovery(
-                registry=Registry(url=URL, fetch=service),
-                clock=service.clock,
-                url=URL,
-                member_id=member_id,
-                value=value,
-                read=Members().read,
-                again=again,
-            ).join()
+            discovery.look() if look else discovery.join()
         )
         self.joining.addBoth(self.ended)
 
@@ -368,3 +369,30 @@ def test_the_token_is_a_clean_path(url, path):
 
     Deferred.fromCoroutine(Registry(url=url, fetch=fetch).size())
     assert asked == [f"http://d{path}"]
+
+
+def test_who_only_looks_takes_no_place(service):
+    watching = Member(service, "d4", D, look=True)
+    Member(service, "a1", A)
+    Member(service, "b2", B)
+    assert watching.result is None
+    Member(service, "c3", C)
+    assert watching.text == Member(service, "d4", D, look=True).text == f"{A},{B},{C}"
+    assert "d4" not in service.keys
+
+
+def test_who_only_looks_is_told_what_is_wrong(service):
+    service.put("a1", A)
+    service.put("a2", A)
+    service.put("a3", A)
+    looking = Member(service, "d4", D, look=True)
+    assert looking.failure == "discovery: found duplicate name"
+
+
+def test_who_only_looks_asks_again(service):
+    service.answers = [Unreachable("no route")]
+    looking = Member(service, "d4", D, look=True)
+    service.put("_config/size", "1")
+    service.put("a1", A)
+    looking.clock.advance(2)
+    assert looking.text == A

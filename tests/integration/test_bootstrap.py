@@ -149,6 +149,22 @@ def test_a_full_cluster_takes_nobody(found, started):
     assert f"discovery token {url} was used, but failed to bootstrap the cluster" in log
 
 
+def test_who_comes_too_late_becomes_a_proxy(found, started):
+    url = found[0].options["discovery"]
+    (late,) = started(1, discovery=url, name="late")
+    (asked_to,) = started(1, discovery=url, name="asked", proxy="on")
+    late.wait_ready()
+    assert "discovery: cluster is full; falling back to proxy" in log_of(late)
+    for proxy in (late, asked_to):
+        proxy.wait_ready()
+        assert b'"value":"yes"' in proxy.ask("/v2/keys/found")[2]
+        assert "proxy for the cluster with the peer URLs" in log_of(proxy)
+    assert late.stop() == 0
+    late.start()  # its folder is a proxy's now
+    late.wait_ready()
+    assert log_of(late).count("falling back to proxy") == 1
+
+
 def test_a_founder_without_its_data_is_a_duplicate(found, tmp_path):
     first = found[0]
     (ports,) = [free_ports(2)]

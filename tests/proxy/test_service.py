@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from random import Random
 
+import attrs
 import pytest
+from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
 from twisted.logger import globalLogPublisher
 from twisted.python.failure import Failure
 
 from kvd.config import Config
+from kvd.errors import ConfigError
 from kvd.proxy.service import ProxyService
 from kvd.testing.disk import SimulatedDisk
 from tests.test_service import Process as MemberProcess
@@ -273,3 +276,60 @@ def test_peers_that_cannot_be_written_down_are_no_reason_to_stop(house):
     assert house.served == [None]
     house.line("error", "cannot write the peer URLs")
     house.stop()
+
+
+NOWHERE = attrs.evolve(CONFIG, initial_cluster=())
+
+
+class Finding:
+    """Tells where the members are when the test does."""
+
+    def __init__(self):
+        self.asked = 0
+        self.told = Deferred()
+
+    async def __call__(self):
+        self.asked += 1
+        return await self.told
+
+
+def test_a_proxy_may_have_to_find_out_who_the_members_are(house):
+    find = Finding()
+    house.start(NOWHERE, find=find)
+    assert house.dialled() == []
+    find.told.callback(("http://10.0.0.1:2380",))
+    house.run()
+    assert house.dialled() == [("10.0.0.1", 2380)]
+    house.tell_members()
+    assert house.served == [None]
+    house.stop()
+    # From then on they are written down.
+    house.start(NOWHERE, find=find)
+    assert house.dialled() == [("10.0.0.2", 2380)]
+    assert find.asked == 1
+    house.stop()
+
+
+def test_who_knows_members_need_not_find_any(house):
+    find = Finding()
+    house.start(find=find)
+    assert house.dialled() == [("10.0.0.1", 2380)]
+    assert find.asked == 0
+    house.stop()
+
+
+def test_a_proxy_that_finds_nobody_does_not_start(house):
+    find = Finding()
+    house.start(NOWHERE, find=find)
+    find.told.errback(ConfigError(["discovery-srv: nobody"]))
+    house.run()
+    house.line("critical", "cannot start: discovery-srv: nobody")
+    assert house.process.said == [("prepare", 2), 1]
+    house.stop()
+
+
+def test_a_stop_ends_the_search(house):
+    house.start(NOWHERE, find=Finding())
+    house.stop()
+    assert not any(level == "critical" for level, _ in house.lines)
+    assert house.process.said == [("prepare", 2)]
