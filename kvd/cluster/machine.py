@@ -90,7 +90,10 @@ class ClusterMachine:
             return self._remove(id_)
         old = self._members.get(id_)
         if old is not None and old.learner and change.kind is ChangeKind.ADD_VOTER:
-            return self._keep(attrs.evolve(old, learner=False), "set")
+            # Nothing that etcd's clients count: for them it always was a member.
+            promoted = attrs.evolve(old, learner=False)
+            self._members[id_] = promoted
+            return promoted
         try:
             record = decode_record(change.context)
         except RequestError:
@@ -114,9 +117,7 @@ class ClusterMachine:
 
     def _keep(self, record: MemberRecord, action: str) -> MemberRecord:
         self._members[record.member_id] = record
-        attributes: dict[str, object] = {"peerURLs": list(record.peer_urls)}
-        if record.learner:
-            attributes["isLearner"] = True
+        attributes = {"peerURLs": list(record.peer_urls)}
         key = f"{_key(record.member_id)}/raftAttributes"
         self._writes.append(InternalWrite(action, key, json.dumps(attributes)))
         return record

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
+from kvd.node.driver import Driver
 from kvd.raft.messages import RaftStatus
 
 
@@ -41,6 +42,38 @@ class Handover:
         self._member_id = member_id
         self._ended = ended
         self._late = clock.callLater(seconds, self.settle, False)
+
+    @classmethod
+    def begun(
+        cls,
+        target: int,
+        *,
+        driver: Driver,
+        clock: IReactorTime,
+        seconds: float,
+        callbacks: list[Callable[[int], None]],
+    ) -> Deferred[bool]:
+        """
+        Ask the core for it, and wait.
+
+        :param callbacks: each is called with each new leader.
+        """
+        raft = driver.raft
+        handover = cls(
+            member_id=raft.member_id,
+            clock=clock,
+            seconds=seconds,
+            ended=lambda ended: callbacks.remove(ended.leader_changed),
+        )
+        callbacks.append(handover.leader_changed)
+
+        def begin() -> None:
+            if not raft.transfer(target):
+                handover.settle(False)
+
+        driver.guarded(begin)
+        driver.wake()
+        return handover.done
 
     def leader_changed(self, leader: int) -> None:
         if leader not in {0, self._member_id}:

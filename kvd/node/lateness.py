@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from kvd.errors import UnavailableReason
+from kvd.raft.core import Raft
 
 
 class Lateness:
@@ -16,8 +17,8 @@ class Lateness:
     :ivar leaders_seen: how often somebody was; the same one may be, again.
     """
 
-    def __init__(self, *, member_id: int, election_seconds: float) -> None:
-        self._member_id = member_id
+    def __init__(self, raft: Raft, *, election_seconds: float) -> None:
+        self._raft = raft
         self._election_seconds = election_seconds
         self._connected_since: dict[int, float] = {}
         self.leader_since = 0.0
@@ -35,18 +36,16 @@ class Lateness:
             member: before.get(member, now) for member in connected
         }
 
-    def why(
-        self, began: float, *, leader: int, voters: Collection[int]
-    ) -> UnavailableReason:
+    def why(self, began: float) -> UnavailableReason:
         """Etcd's three explanations (V2-SPEC 14) for a request that began then."""
+        me, leader = self._raft.member_id, self._raft.leader
         lost = self.leader_since - 2 * self._election_seconds
         if lost < began < self.leader_since:
             return UnavailableReason.LEADER_FAILURE
-        if leader == self._member_id:
+        if leader == me:
+            voters = self._raft.status().configuration.voters
             heard = sum(
-                1
-                for voter in voters
-                if voter == self._member_id or self._since_before(voter, began)
+                1 for voter in voters if voter == me or self._since_before(voter, began)
             )
             if heard <= len(voters) // 2:
                 return UnavailableReason.CONNECTION_LOST

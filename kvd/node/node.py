@@ -22,6 +22,7 @@ from kvd.node.handover import Handover, successor_of
 from kvd.node.interfaces import Applied, MemberStatus, Persistence, Transport
 from kvd.node.lateness import Lateness
 from kvd.node.membership import Membership
+from kvd.node.promotion import Promotion
 from kvd.node.proposals import Proposals
 from kvd.node.readiness import Readiness
 from kvd.node.reads import Reads
@@ -31,7 +32,14 @@ from kvd.node.snapshots import Snapshots
 from kvd.node.stats import CountedTransport, RaftTraffic
 from kvd.node.upkeep import Upkeep
 from kvd.raft.core import Raft
-from kvd.raft.messages import ConfigChange, Message, Propose, Role, SnapshotMeta
+from kvd.raft.messages import (
+    ChangeRefused,
+    ConfigChange,
+    Message,
+    Propose,
+    Role,
+    SnapshotMeta,
+)
 
 
 class Node:
@@ -74,10 +82,7 @@ class Node:
         self._on_fatal = on_fatal
         self._leader_callbacks: list[Callable[[int], None]] = []
         self._stopping = False
-        self._lateness = Lateness(
-            member_id=settings.member_id, election_seconds=settings.election_seconds
-        )
-        self._forwarded = Forwarded()
+        self._lateness = Lateness(raft, election_seconds=settings.election_seconds)
         self._tick_loop: LoopingCall | None = None
         self.traffic = RaftTraffic()
         self._readiness = Readiness(cluster)
@@ -97,6 +102,7 @@ class Node:
             max_pending=settings.proposals_pending_max,
             max_bytes=settings.outbox_bytes_max,
         )
+        self._forwarded = Forwarded(hold=self._proposals.hold, send=transport.send)
         self._reads = Reads(raft.read_index, max_pending=settings.proposals_pending_max)
         self._snapshots = Snapshots(
             persistence=persistence,
@@ -104,7 +110,7 @@ class Node:
             every=settings.snapshot_count,
             newest=snapshot,
             has_room=self._has_room,
-            made=self._snapshot_made,
+            made=lambda *metas: self._driver.snapshot_made(*metas),  # noqa: PLW0108 -- it is made below
             failed=self._failed,
         )
         self._driver = Driver(
@@ -130,6 +136,12 @@ class Node:
             clock=clock,
             wall_time_ns=wall_time_ns,
             request_bytes_max=settings.request_bytes_max,
+        )
+        self._promotion = Promotion(
+            raft=raft,
+            reconfigure=self._requests.reconfigure,
+            clock=clock,
+            pause_seconds=settings.election_seconds,
         )
         self._upkeep = Upkeep(
             settings=settings,
@@ -229,21 +241,13 @@ class Node:
         """See ``Member.transfer_leadership``."""
         if not self.is_leader or self._stopping:
             return succeed(False)
-        handover = Handover(
-            member_id=self.member_id,
+        return Handover.begun(
+            target,
+            driver=self._driver,
             clock=self._clock,
             seconds=self._settings.election_seconds,
-            ended=lambda ended: self._leader_callbacks.remove(ended.leader_changed),
+            callbacks=self._leader_callbacks,
         )
-        self._leader_callbacks.append(handover.leader_changed)
-
-        def begin() -> None:
-            if not self._raft.transfer(target):
-                handover.settle(False)
-
-        self._driver.guarded(begin)
-        self._driver.wake()
-        return handover.done
 
     def successor(self) -> int:
         """The voter best fit to lead after us, 0 if nobody is in touch."""
@@ -272,17 +276,17 @@ class Node:
         """A message of another member, decoded."""
         self.traffic.received(message, now=self._clock.seconds())
         if type(message) is Propose:
-            # With too little room on the disk none is taken, and its asker waits in
-            # vain: the leader is about to make way.
-            fresh = (
-                None if self._upkeep.out_of_space else self._forwarded.fresh(message)
+            fresh = self._forwarded.admit(
+                message,
+                out_of_space=self._upkeep.out_of_space,
+                handing_over=self._raft.is_transferring,
             )
             if fresh is None:
                 return
-            if self._raft.is_transferring:
-                self._proposals.hold(fresh)
-                return
             message = fresh
+        elif type(message) is ChangeRefused:
+            self._requests.refused(message)
+            return
         self._driver.guarded(partial(self._raft.step, message))
         self._driver.wake()
 
@@ -302,9 +306,6 @@ class Node:
         self._membership.leave(reason)
 
     # -- what the driver tells ------------------------------------------------------
-
-    def _snapshot_made(self, meta: SnapshotMeta, before: SnapshotMeta | None) -> None:
-        self._driver.snapshot_made(meta, before)
 
     def _leader_changed(self, leader: int) -> None:
         if leader:
@@ -334,17 +335,12 @@ class Node:
         now = self._clock.seconds()
         self._lateness.observe(self._transport.connected(), now=now)
         before = now - self._settings.request_timeout_seconds
-        self._proposals.expire(before=before, reason=self._why_late)
-        self._reads.expire(before=before, reason=self._why_late)
+        self._proposals.expire(before=before, reason=self._lateness.why)
+        self._reads.expire(before=before, reason=self._lateness.why)
         self._reads.retry(asked_before=now - self._settings.election_seconds / 2)
         self._driver.guarded(self._raft.tick)
         self._driver.wake()
         self._readiness.look()
         self._membership.maybe_leave()
-
-    def _why_late(self, began: float) -> UnavailableReason:
-        return self._lateness.why(
-            began,
-            leader=self._raft.leader,
-            voters=self._raft.status().configuration.voters,
-        )
+        if self._settings.promote_learners:
+            self._promotion.look()

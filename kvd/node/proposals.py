@@ -140,12 +140,12 @@ class Proposals:
             if waiter is not None:
                 waiter.answer.callback(applied)
 
-    def fail(self, request_id: RequestId, error: KvdError) -> None:
-        """The request was refused before it went anywhere."""
-        self._take_out(request_id.sequence)
-        waiter = self._waiters.pop(request_id.sequence, None)
-        if waiter is not None:
-            waiter.answer.errback(error)
+    def refuse(self, request_id: RequestId, error: KvdError) -> None:
+        """Whoever was to take the request has not; it was never in the outbox."""
+        if request_id.member_id == self._member_id:
+            waiter = self._waiters.pop(request_id.sequence, None)
+            if waiter is not None:
+                waiter.answer.errback(error)
 
     def expire(
         self, *, before: float, reason: Callable[[float], UnavailableReason]

@@ -10,17 +10,20 @@ from twisted.internet.interfaces import IReactorTime
 
 from kvd.apply.request import Request, RequestId, encode_request
 from kvd.errors import (
+    InvariantViolated,
+    PeerError,
     ReconfigurationRefused,
     RequestError,
     Unavailable,
     UnavailableReason,
 )
-from kvd.node.changes import tag_change
+from kvd.node.changes import tag_change, untag_change
 from kvd.node.driver import Driver
 from kvd.node.interfaces import Applied
 from kvd.node.proposals import Proposals
 from kvd.node.reads import Reads
-from kvd.raft.messages import ConfigChange
+from kvd.raft.codec import decode_change
+from kvd.raft.messages import ChangeRefused, ConfigChange
 
 _TOO_LARGE = 210
 
@@ -97,6 +100,20 @@ class Requests:
         self._driver.wake()
         return answer
 
+    def refused(self, message: ChangeRefused) -> None:
+        """
+        The leader has not taken a change that we passed on.
+
+        :raises PeerError: it is none of ours.
+        """
+        try:
+            request_id, _ = untag_change(decode_change(message.change))
+        except InvariantViolated as error:
+            raise PeerError(f"a refusal of nothing: {error}") from error
+        self._proposals.refuse(
+            request_id, ReconfigurationRefused(message.refusal.value)
+        )
+
     def _check_running(self) -> None:
         if self._stopped:
             raise Unavailable(UnavailableReason.STOPPED, may_take_effect=False)
@@ -113,4 +130,4 @@ class Requests:
     def _propose_change(self, change: ConfigChange, request_id: RequestId) -> None:
         refusal = self._driver.raft.propose_change(tag_change(change, request_id))
         if refusal is not None:
-            self._proposals.fail(request_id, ReconfigurationRefused(refusal.value))
+            self._proposals.refuse(request_id, ReconfigurationRefused(refusal.value))

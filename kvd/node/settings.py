@@ -14,6 +14,7 @@ class NodeSettings:
     :ivar catchup_entries: kept in memory behind a snapshot for slow followers.
     :ivar proposals_pending_max: requests waiting for their answer at one time.
     :ivar outbox_bytes_max: of requests that no leader has taken yet.
+    :ivar promote_learners: a leader makes voters of those that have caught up.
     :ivar disk_floor_bytes: with less free than this, writes are refused.
     """
 
@@ -30,6 +31,7 @@ class NodeSettings:
     proposals_pending_max: int = 20_000
     outbox_bytes_max: int = 256 << 20
     request_bytes_max: int = 12 << 20
+    promote_learners: bool = True
     disk_floor_bytes: int = 64 << 20
     disk_check_seconds: float = 1.0
     expiry_seconds: float = 0.5

@@ -17,6 +17,7 @@ A message, then by type what follows (``docs/design/peer-protocol.rst``)::
     ReadIndexRequest   context:8
     ReadIndexResponse  index:8 context:8
     TransferRequest    target:8
+    ChangeRefused      refusal:1 (its place in ChangeRefusal, from 0), the change
 
 The values inside are those of :mod:`kvd.raft.values`, whose codec is offered here too.
 Every decoder raises :class:`PeerError`, and nothing else, for bytes that no encoder
@@ -77,6 +78,7 @@ _TWO = struct.Struct(">QQ")
 
 _entry = cast("partial[Entry]", partial(tuple.__new__, Entry))
 _kind = KINDS.__getitem__
+_REFUSALS: Final = tuple(m.ChangeRefusal)
 
 
 # -- messages -----------------------------------------------------------------------------
@@ -248,6 +250,20 @@ def _decode_propose(
     return m.Propose(to, sender, term, tuple(zip(kinds, datas, strict=True))), at
 
 
+def _encode_refused(message: m.ChangeRefused) -> bytes:
+    return _FLAGS.pack(_REFUSALS.index(message.refusal)) + message.change
+
+
+def _decode_refused(
+    to: int, sender: int, term: int, data: bytes, at: int
+) -> tuple[Message, int]:
+    (number,) = unpack(_FLAGS, data, at)
+    check(number < len(_REFUSALS), "unknown refusal of a change")
+    change = data[at + _FLAGS.size :]
+    decode_change(change)
+    return m.ChangeRefused(to, sender, term, _REFUSALS[number], change), len(data)
+
+
 def _numbers(
     form: struct.Struct, make: Callable[..., Message], *, limited: bool = True
 ) -> tuple[Callable[..., bytes], Callable[..., tuple[Message, int]]]:
@@ -285,6 +301,7 @@ _FORMS: Final[
     (m.ReadIndexRequest, *_numbers(_ONE, m.ReadIndexRequest)),
     (m.ReadIndexResponse, *_numbers(_TWO, m.ReadIndexResponse)),
     (m.TransferRequest, *_numbers(_ONE, m.TransferRequest, limited=False)),
+    (m.ChangeRefused, _encode_refused, _decode_refused),
 )
 _ENCODERS: Final = {form[0]: (number, form[1]) for number, form in enumerate(_FORMS, 1)}
 _DECODERS: Final = tuple(form[2] for form in _FORMS)

@@ -19,9 +19,9 @@ from kvd.raft import (
     replication,
     transfer,
 )
-from kvd.raft.membership import ChangeRefusal
 from kvd.raft.messages import (
     NOBODY,
+    ChangeRefusal,
     ConfigChange,
     Configuration,
     Entry,
@@ -69,6 +69,10 @@ class Raft:
         )
 
     # -- what it is ---------------------------------------------------------------------
+
+    @property
+    def member_id(self) -> int:
+        return self._state.me
 
     @property
     def leader(self) -> int:
@@ -157,6 +161,10 @@ class Raft:
     def propose_change(self, change: ConfigChange) -> ChangeRefusal | None:
         """As propose; None means that it is on its way."""
         return membership.propose(self._state, change)
+
+    def promotable(self) -> int:
+        """At a leader: a learner that may well become a voter now; 0: none."""
+        return membership.promotable(self._state)
 
     def read_index(self, context: int) -> bool:
         """

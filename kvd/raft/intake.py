@@ -21,11 +21,11 @@ from kvd.raft import (
     roles,
     transfer,
 )
-from kvd.raft.codec import decode_change
 from kvd.raft.messages import (
     NOBODY,
     AppendEntries,
     AppendResponse,
+    ChangeRefused,
     EntryKind,
     Heartbeat,
     HeartbeatResponse,
@@ -66,6 +66,8 @@ def step(state: State, message: Message) -> None:
             reads.responded(state, message)
         case TransferRequest():
             transfer.requested(state, message)
+        case ChangeRefused():
+            pass  # the driver's, who knows the asker
         case _:
             assert_never(message)
 
@@ -161,15 +163,12 @@ def _elect(state: State, message: RequestVote | VoteResponse | TimeoutNow) -> No
 
 
 def _proposed(state: State, message: Propose) -> None:
-    """A follower's proposals; what is not taken here its asker learns by time-out."""
-    if state.role is not Role.LEADER:
-        state.notice("proposals_dropped", sender=f"{message.sender:x}")
-        return
+    """A follower's proposals; of one that is not taken its asker learns by time-out."""
     normal = [data for kind, data in message.proposals if kind is EntryKind.NORMAL]
-    if normal and not replication.propose(state, normal):
+    if normal and (
+        state.role is not Role.LEADER or not replication.propose(state, normal)
+    ):
         state.notice("proposals_dropped", sender=f"{message.sender:x}")
     for kind, data in message.proposals:
         if kind is EntryKind.CHANGE:
-            refusal = membership.propose(state, decode_change(data))
-            if refusal is not None:
-                state.notice("change_refused", reason=refusal.value)
+            membership.forwarded(state, message.sender, data)

@@ -8,7 +8,6 @@ each a line here or in :class:`kvd.raft.state.State`.
 
 from __future__ import annotations
 
-from enum import Enum
 from typing import assert_never
 
 from kvd.raft import reads, replication, roles, transfer
@@ -16,6 +15,8 @@ from kvd.raft.codec import decode_change, encode_change
 from kvd.raft.messages import (
     NOBODY,
     ChangeKind,
+    ChangeRefusal,
+    ChangeRefused,
     ConfigChange,
     Configuration,
     EntryKind,
@@ -23,22 +24,12 @@ from kvd.raft.messages import (
     Role,
     TimeoutNow,
 )
-from kvd.raft.progress import Progress
+from kvd.raft.progress import Progress, ProgressState
 from kvd.raft.quorum import majority
 from kvd.raft.state import State
 
-
-class ChangeRefusal(Enum):
-    """Why a membership change was not taken into the log; nothing has happened."""
-
-    NO_LEADER = "no leader"
-    TRANSFERRING = "leadership is being transferred"
-    NOT_READY = "the leader has not yet committed an entry of its term"
-    PENDING = "another membership change is not yet applied"
-    TOO_MUCH_UNCOMMITTED = "too much is not yet committed"
-    LAST_VOTER = "the last voter cannot be taken away"
-    NOT_CAUGHT_UP = "the learner has not yet caught up with the leader"
-    UNHEALTHY = "too few voters would be in touch with the leader"
+PROMOTION_LAG_MAX = 1000
+"""Entries that a learner may lack when it is promoted; a fraction of a second's."""
 
 
 def changed(configuration: Configuration, change: ConfigChange) -> Configuration:
@@ -74,6 +65,21 @@ def propose(state: State, change: ConfigChange) -> ChangeRefusal | None:
         replication.append_own(state, EntryKind.CHANGE, (data,))
         _look_ahead(state)
     return refusal
+
+
+def forwarded(state: State, sender: int, data: bytes) -> None:
+    """
+    A change that a follower passed on: taken, or refused with an answer.
+
+    Nobody passes it on again, and a repetition is not taken for a new one (see
+    ``docs/design/raft.rst``), so that a refusal is the last word.
+    """
+    refusal: ChangeRefusal | None = ChangeRefusal.NO_LEADER
+    if state.role is Role.LEADER:
+        refusal = propose(state, decode_change(data))
+    if refusal is not None:
+        state.notice("change_refused", reason=refusal.value)
+        state.messages.append(ChangeRefused(sender, state.me, 0, refusal, data))
 
 
 def _look_ahead(state: State) -> None:
@@ -115,7 +121,7 @@ def refusal_of(state: State, change: ConfigChange) -> ChangeRefusal | None:
         and not _is_caught_up(state, progress)
     ):
         return ChangeRefusal.NOT_CAUGHT_UP
-    if state.config.strict_reconfig and not _is_healthy(state, after):
+    if state.config.strict_reconfig and not _is_healthy(state, change, after):
         return ChangeRefusal.UNHEALTHY
     return None
 
@@ -125,15 +131,37 @@ def _is_caught_up(state: State, progress: Progress) -> bool:
     return progress.recently_active and progress.match * 10 >= state.commit * 9
 
 
-def _is_healthy(state: State, after: Configuration) -> bool:
+def promotable(state: State) -> int:
     """
-    A majority of the voters after the change is in touch.
+    A learner that could vote without anybody having to wait for it; 0: none now.
 
-    A new voter counts as absent until it is heard from; only a single member may take
-    that risk, or it could never get a second one.
+    It stores what it is sent, and lacks little: as soon as it votes a majority may
+    need it.
+    """
+    if state.role is Role.LEADER and not state.has_unapplied_change:
+        for learner in sorted(state.configuration.learners):
+            progress = state.progress[learner]
+            if (
+                progress.recently_active
+                and progress.state is ProgressState.REPLICATE
+                and state.commit - progress.match <= PROMOTION_LAG_MAX
+            ):
+                return learner
+    return NOBODY
+
+
+def _is_healthy(state: State, change: ConfigChange, after: Configuration) -> bool:
+    """
+    A majority of the voters after the change is in touch (V2-SPEC 15.3).
+
+    A new voter is not: all others must be, as for etcd. Only a single member may take
+    the risk, or it could never get a second one.
     """
     if state.alone:
         return True
+    needed = majority(len(after.voters))
+    if change.kind is ChangeKind.ADD_VOTER and change.member_id not in state.progress:
+        needed = len(state.configuration.voters)
     in_touch = sum(
         1
         for voter in after.voters
@@ -143,7 +171,7 @@ def _is_healthy(state: State, after: Configuration) -> bool:
             and progress.recently_active
         )
     )
-    return in_touch >= majority(len(after.voters))
+    return in_touch >= needed
 
 
 def apply(state: State, change: ConfigChange) -> Configuration:

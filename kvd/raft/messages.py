@@ -192,6 +192,34 @@ class ReadIndexResponse(NamedTuple):
     context: int
 
 
+class ChangeRefusal(Enum):
+    """Why a membership change was not taken into the log; nothing has happened."""
+
+    NO_LEADER = "no leader"
+    TRANSFERRING = "leadership is being transferred"
+    NOT_READY = "the leader has not yet committed an entry of its term"
+    PENDING = "another membership change is not yet applied"
+    TOO_MUCH_UNCOMMITTED = "too much is not yet committed"
+    LAST_VOTER = "the last voter cannot be taken away"
+    NOT_CAUGHT_UP = "the learner has not yet caught up with the leader"
+    UNHEALTHY = "too few voters would be in touch with the leader"
+    NO_SPACE = "the leader's disk has too little room"
+
+
+class ChangeRefused(NamedTuple):
+    """
+    A forwarded change was not taken, and never will be by whoever says so.
+
+    :ivar change: encoded, as it was forwarded.
+    """
+
+    to: int
+    sender: int
+    term: int
+    refusal: ChangeRefusal
+    change: bytes
+
+
 class TransferRequest(NamedTuple):
     """Ask the leader to hand leadership to ``target``."""
 
@@ -214,6 +242,7 @@ Message: TypeAlias = (
     | ReadIndexRequest
     | ReadIndexResponse
     | TransferRequest
+    | ChangeRefused
 )
 
 

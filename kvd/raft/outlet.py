@@ -106,10 +106,10 @@ def _next_persist(state: State) -> Persist | None:
 
 
 def _last_to_apply(state: State) -> int:
-    """Committed and durable here; nothing while the machines are being replaced."""
+    """Committed and durable here, as both are known; nothing while the machines are being replaced."""
     if state.log.offset > state.handed_out:
         return state.handed_out
-    return min(state.commit, state.log.stable)
+    return min(state.settled_commit, state.log.stable)
 
 
 def _next_committed(state: State) -> tuple[Entry, ...]:
@@ -128,7 +128,10 @@ def persisted(state: State, persist: Persist) -> None:
     invariant(persist is state.persisting, "another Persist was under way")
     state.persisting = None
     if persist.hard_state is not None:
+        settled = state.settled_commit
         state.durable_state = persist.hard_state
+        if state.settled_commit > settled:
+            state.send_wanted = True  # a change that may be told now
     if persist.snapshot is not None:
         install.durable(state, persist.snapshot)
     if state.incoming is None:

@@ -78,10 +78,11 @@ def start_round(state: State) -> None:
     """Heartbeats to everybody, which take along the reads that have arrived."""
     state.round += 1
     me, term, commit, number = state.me, state.term, state.commit, state.round
+    told = state.settled_commit
     reads = state.reads
     for member_id, progress in state.progress.items():
         if member_id != me:
-            known = min(progress.match, commit)
+            known = min(progress.match, told)
             if not progress.told_round and 0 < state.leaving_at <= known:
                 progress.told_round = number
             state.messages.append(Heartbeat(member_id, me, term, known, number))

@@ -75,7 +75,7 @@ def send(state: State, progress: Progress) -> None:
         while progress.next <= last and not _is_full(state, progress):
             if not _send_entries(state, progress):
                 return
-        if progress.sent_commit < state.commit:
+        if progress.sent_commit < state.settled_commit:
             send_empty(state, progress)
     elif (
         progress.state is ProgressState.PROBE
@@ -107,6 +107,7 @@ def _send_entries(state: State, progress: Progress) -> bool:
         entries = log.slice(first, last)
     else:
         entries = ()
+    commit = state.settled_commit
     state.messages.append(
         AppendEntries(
             progress.member_id,
@@ -115,10 +116,10 @@ def _send_entries(state: State, progress: Progress) -> bool:
             first - 1,
             prev_term,
             entries,
-            state.commit,
+            commit,
         )
     )
-    progress.sent_commit = state.commit
+    progress.sent_commit = commit
     if progress.state is ProgressState.REPLICATE:
         progress.sent(last, log.bytes_between(first - 1, last))
     else:
@@ -137,12 +138,13 @@ def send_empty(state: State, progress: Progress) -> None:
     if prev < state.log.offset:
         _send_snapshot(state, progress)
         return
+    commit = state.settled_commit
     state.messages.append(
         AppendEntries(
-            progress.member_id, state.me, state.term, prev, prev_term, (), state.commit
+            progress.member_id, state.me, state.term, prev, prev_term, (), commit
         )
     )
-    progress.sent_commit = state.commit
+    progress.sent_commit = commit
 
 
 def _send_and_ask(state: State, progress: Progress) -> None:

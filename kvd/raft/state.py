@@ -162,6 +162,23 @@ class State:
         self.commit = index
 
     @property
+    def settled_commit(self) -> int:
+        """
+        The commit index as far as it may have consequences: not beyond a change of
+        which our own disk does not know yet that it is committed.
+
+        A change is neither applied nor told to be committed before that. Who is removed
+        by it may be gone for good as soon as anybody knows, and those who stay may be
+        too few to find out again.
+        """
+        changes = self.log.changes
+        durable = self.durable_state.commit
+        if not changes or changes[-1] <= durable:
+            return self.commit
+        first = next(index for index in changes if index > durable)
+        return min(self.commit, first - 1)
+
+    @property
     def is_voter(self) -> bool:
         return self.me in self.configuration.voters
 

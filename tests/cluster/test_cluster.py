@@ -160,12 +160,13 @@ def test_a_learner_is_promoted_by_adding_it_as_a_voter(cluster):
     learner = add(cluster, record(4), ChangeKind.ADD_LEARNER)
     assert learner.learner
     (write,) = only_writes(cluster)
-    assert write.value == '{"peerURLs": ["http://h4:2380"], "isLearner": true}'
+    assert write.value == '{"peerURLs": ["http://h4:2380"]}'
     again = add(cluster, record(4), ChangeKind.ADD_LEARNER)
     assert refused(again) is RefusalReason.ID_EXISTS
     promoted = cluster.change(ConfigChange(ChangeKind.ADD_VOTER, 4))
     assert promoted == record(4)
-    assert writes(cluster) == [("set", "/0/members/4/raftAttributes")]
+    assert cluster.member(4) == promoted
+    assert writes(cluster) == [], "clients could tell"
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,11 @@
 """Whole members on a Clock: what the door promises, and what happens when it cannot."""
 
-import pytest
-from twisted.internet.defer import Deferred
+from types import SimpleNamespace
 
+import pytest
+from twisted.internet.defer import Deferred, fail, succeed
+
+from kvd.apply.request import Request, RequestId, encode_request
 from kvd.cluster.machine import encode_record
 from kvd.cluster.members import MemberRecord
 from kvd.errors import (
@@ -16,10 +19,13 @@ from kvd.errors import (
 )
 from kvd.node.changes import UNASKED, tag_change, untag_change
 from kvd.node.interfaces import Applied
+from kvd.node.promotion import Promotion
 from kvd.raft.codec import encode_change
 from kvd.raft.messages import (
     AppendEntries,
     ChangeKind,
+    ChangeRefusal,
+    ChangeRefused,
     ConfigChange,
     EntryKind,
     Propose,
@@ -342,7 +348,12 @@ def test_a_leader_without_room_makes_way_and_takes_no_forwarded_write():
     world.run(3.0)
     assert world.leader is not leader
     assert isinstance(world.result(put(world.leader, "/a", "1")), Applied)
-    leader.node.received(Propose(leader.member_id, 2, 0, ((EntryKind.NORMAL, b""),)))
+    before = leader.node.status().raft.last_index
+    request = Request("v2", RequestId(2, 77), 0, b"")
+    proposal = ((EntryKind.NORMAL, encode_request(request)),)
+    leader.node.received(Propose(leader.member_id, 2, 0, proposal))
+    world.run(1.0)
+    assert leader.node.status().raft.last_index == before
 
 
 def test_a_leader_whose_disk_is_stuck_makes_way():
@@ -593,22 +604,139 @@ def test_leader_changes_are_told():
     assert seen[-1] == world.leader.member_id
 
 
-def test_a_learner_joins_and_is_promoted():
+def learner_9():
+    record = MemberRecord(9, "", ("http://peer-9:2380",), (), learner=True)
+    return record, ConfigChange(ChangeKind.ADD_LEARNER, 9, encode_record(record))
+
+
+def test_a_learner_joins_and_is_promoted_by_the_leader():
+    # M14, M15: it costs no index that clients could count, and nobody asks for it.
     world = World(3).start()
     leader = world.leader
-    record = MemberRecord(9, "", ("http://peer-9:2380",), (), learner=True)
-    change = ConfigChange(ChangeKind.ADD_LEARNER, 9, encode_record(record))
-    applied = world.result(leader.node.reconfigure(change))
+    record, change = learner_9()
+    applied = world.result(world.followers[0].node.reconfigure(change))
     assert applied.value == record
+    world.run(3.0)
+    assert leader.node.status().raft.configuration.learners == {9}
+    index = leader.v2.index
     newcomer = One(world, 9)
     world.network.members[9] = newcomer
     newcomer.start()
-    world.run(2.0)
+    world.run_until(
+        lambda: leader.node.status().raft.configuration.voters == {1, 2, 3, 9}
+    )
+    world.run(1.0)
     assert newcomer.node.applied_index == leader.node.applied_index
-    assert leader.node.status().raft.configuration.learners == {9}
-    promote = ConfigChange(ChangeKind.ADD_VOTER, 9, encode_record(record))
-    world.result(leader.node.reconfigure(promote))
-    assert leader.node.status().raft.configuration.voters == {1, 2, 3, 9}
+    assert newcomer.node.status().ready_to_serve
+    assert leader.v2.index == index + 1, "only its own name"
+    assert isinstance(world.result(put(newcomer, "/a", "1")), Applied)
+
+
+def test_a_learner_serves_like_any_member():
+    world = World(3, promote_learners=False).start()
+    _, change = learner_9()
+    world.result(world.leader.node.reconfigure(change))
+    newcomer = One(world, 9, promote_learners=False)
+    world.network.members[9] = newcomer
+    newcomer.start()
+    world.run_until(lambda: newcomer.node.status().ready_to_serve)
+    assert world.leader.node.status().raft.configuration.learners == {9}
+    assert world.leader.cluster.member(9).name == "m9"
+    assert isinstance(world.result(put(newcomer, "/a", "1")), Applied)
+    assert isinstance(world.result(newcomer.node.read_index()), int)
+    assert value_of(newcomer, "/a") == "1"
+
+
+def test_a_promotion_that_is_refused_is_tried_again():
+    world = World(3).start()
+    leader = world.leader
+    asked = []
+    promotion = Promotion(
+        raft=SimpleNamespace(promotable=lambda: 9),
+        reconfigure=lambda change: (asked.append(change), answers[len(asked) - 1])[1],
+        clock=world.clock,
+        pause_seconds=1.0,
+    )
+    first: Deferred = Deferred()
+    answers = [
+        first,
+        fail(Unavailable(UnavailableReason.TIMED_OUT, may_take_effect=True)),
+        succeed(Applied(1, 1, None)),
+        Deferred(),
+    ]
+    promotion.look()
+    promotion.look()
+    assert asked == [ConfigChange(ChangeKind.ADD_VOTER, 9)], "one at a time"
+    first.errback(ReconfigurationRefused("another one is on its way"))
+    promotion.look()
+    assert len(asked) == 1, "after a while"
+    world.run(1.0)
+    promotion.look()
+    assert len(asked) == 2
+    world.run(1.0)
+    promotion.look()
+    promotion.look()
+    assert len(asked) == 4
+    assert leader.running
+
+
+def test_a_change_that_the_leader_refuses_is_refused_at_its_asker():
+    """M02: with the reason, and not by a time-out."""
+    world = World(3).start()
+    one, two = world.followers
+    _, change = learner_9()
+    answers = [
+        one.node.reconfigure(change),
+        two.node.reconfigure(ConfigChange(ChangeKind.REMOVE, 77)),
+    ]
+    began = world.clock.seconds()
+    results = [world.result(answer) for answer in answers]
+    assert world.clock.seconds() - began < 1.0
+    (refused,) = [each for each in results if not isinstance(each, Applied)]
+    assert isinstance(refused, ReconfigurationRefused)
+    assert "another membership change" in str(refused)
+
+
+def test_a_change_during_a_handover_is_refused_at_its_asker():
+    world = World(3).start()
+    leader, (asker, target) = world.leader, world.followers
+    world.network.cut.add((leader.member_id, target.member_id))
+    put(leader, "/a", "1")
+    world.run(0.01)
+    leader.node.transfer_leadership(target.member_id)
+    _, change = learner_9()
+    refused = world.result(asker.node.reconfigure(change))
+    assert isinstance(refused, ReconfigurationRefused)
+    assert "transferred" in str(refused)
+
+
+def test_a_repetition_of_a_refused_change_is_refused_for_ever():
+    # R26, R27: who was told that nothing happened must be able to rely on it.
+    world = World(3).start()
+    leader = world.leader
+    leader.node._upkeep.out_of_space = True
+    _, change = learner_9()
+    tagged = tag_change(change, RequestId(2, 5))
+    message = Propose(
+        leader.member_id, 2, 0, ((EntryKind.CHANGE, encode_change(tagged)),)
+    )
+    leader.node.received(message)
+    leader.node._upkeep.out_of_space = False
+    leader.node.received(message)
+    world.run(1.0)
+    assert leader.cluster.member(9) is None
+
+
+def test_a_refusal_of_nothing_is_the_peers_mistake():
+    world = World(1).start()
+    change = encode_change(ConfigChange(ChangeKind.REMOVE, 9, b"short"))
+    refused = ChangeRefused(1, 2, 0, ChangeRefusal.PENDING, change)
+    with pytest.raises(PeerError):
+        world[1].node.received(refused)
+    # One for somebody else, or for a request that is over, is none of our business.
+    for request_id in (RequestId(2, 1), RequestId(1, 1)):
+        tagged = tag_change(ConfigChange(ChangeKind.REMOVE, 9), request_id)
+        world[1].node.received(refused._replace(change=encode_change(tagged)))
 
 
 def test_one_config_change_in_flight():

@@ -130,15 +130,11 @@ def test_the_outbox_is_bounded_in_bytes_however_requests_leave_it():
     assert not proposals.has_room(3)
     proposals.drop_batch(1)
     assert proposals.has_room(4)
-    proposals.fail(
-        ids[1], Unavailable(UnavailableReason.STOPPED, may_take_effect=False)
-    )
-    assert proposals.has_room(6)
     late = proposals.wait(ids[2], now=0.0)
     proposals.expire(before=1.0, reason=lambda _: UnavailableReason.TIMED_OUT)
     assert not failure_of(late).may_take_effect
-    assert proposals.has_room(8)
-    proposals.drop_batch(1)
+    assert proposals.has_room(6)
+    proposals.drop_batch(2)
     proposals.put(proposals.next_id(), b"1234567890")
     assert not proposals.has_room(1)
     forwarded = Propose(7, 8, 0, ((EntryKind.NORMAL, b"1"),))
@@ -166,10 +162,10 @@ def test_a_request_refused_at_once_tells_its_waiter():
     proposals = make()
     request_id = proposals.next_id()
     answer = proposals.wait(request_id, now=0.0)
-    proposals.fail(
+    proposals.refuse(
         request_id, Unavailable(UnavailableReason.NO_SPACE, may_take_effect=False)
     )
     assert failure_of(answer).reason is UnavailableReason.NO_SPACE
-    proposals.fail(
+    proposals.refuse(
         request_id, Unavailable(UnavailableReason.NO_SPACE, may_take_effect=False)
     )

@@ -3,13 +3,14 @@
 import pytest
 
 from kvd.errors import InvariantViolated
-from kvd.raft import replication
+from kvd.raft import membership, replication
 from kvd.raft.codec import encode_change
-from kvd.raft.membership import ChangeRefusal
 from kvd.raft.messages import (
     AppendEntries,
     AppendResponse,
     ChangeKind,
+    ChangeRefusal,
+    ChangeRefused,
     ConfigChange,
     EntryKind,
     HardState,
@@ -204,6 +205,54 @@ def test_a_committed_change_is_written_down_without_waiting_for_an_entry():
     assert network[1].raft.role is Role.LEADER
 
 
+def test_nobody_leaves_before_it_is_known_for_good_that_he_may():
+    removal_of_one_of_two()
+
+
+def removal_of_one_of_two():
+    # The leader of two removes the other, and loses power before its disk knows that
+    # the removal is committed. Were the other one gone by then, its vote would be
+    # missed for ever.
+    network = Network((1, 2))
+    leader = network.elect(1)
+    network.settle()
+    assert leader.change(ChangeKind.REMOVE, 2) is None
+    leader.saves_at_once = False
+    network.settle()
+    network.tick(1, count=3)
+    at = leader.log.last
+    assert leader.raft.commit == at, "both have it"
+    assert leader.state.configuration == configuration(1, 2)
+    assert network[2].raft.commit == at - 1, "it was told"
+    assert network[2].state.configuration == configuration(1, 2)
+    leader.saving = None
+    leader.saves_at_once = True
+    network.restart(1)
+    network.elect(1)
+    network.settle()
+    network.tick(count=2)
+    assert network[1].state.configuration == configuration(1)
+    assert network[2].state.configuration == configuration(1), "M07"
+    assert network[1].propose(b"x")
+    network.check()
+
+
+def test_a_change_is_told_as_soon_as_it_is_known_for_good():
+    network = Network((1, 2, 3))
+    leader = network.elect(1)
+    network.settle()
+    leader.saves_at_once = False
+    assert leader.change(ChangeKind.REMOVE, 3) is None
+    network.settle()
+    assert leader.raft.commit == leader.log.last
+    assert network[2].raft.commit == leader.log.last - 1
+    leader.saved()  # the entry
+    leader.saved()  # and that it is committed
+    network.settle()
+    for member in network:
+        assert member.state.configuration == configuration(1, 2)
+
+
 def test_a_leader_without_a_vote_does_not_count_itself_for_commit():  # M05
     member = leading(voters=(1, 2, 3))
     member.change(ChangeKind.REMOVE, 1)
@@ -315,6 +364,25 @@ def test_removed_member_learns_of_removal():  # M07
     assert network[3].raft.role is Role.FOLLOWER
 
 
+def test_a_refused_change_is_refused_at_its_asker():  # M02
+    network = Network((1, 2, 3))
+    leader = network.elect(1)
+    network.tick(count=2)
+    change = encode_change(ConfigChange(ChangeKind.REMOVE, 1, b"who asks"))
+    proposal = ((EntryKind.CHANGE, change),)
+    assert leader.change(ChangeKind.UPDATE, 2) is None
+    leader.step(Propose(1, 3, 0, proposal))
+    refused = [m for m in network.sent if isinstance(m, ChangeRefused)]
+    assert refused == [ChangeRefused(3, 1, 0, ChangeRefusal.PENDING, change)]
+    # Somebody who does not lead (any more) says so; nobody passes it on.
+    network[2].step(Propose(2, 3, 0, proposal))
+    assert network.sent[-1] == ChangeRefused(3, 2, 0, ChangeRefusal.NO_LEADER, change)
+    # To the core of the asker it means nothing.
+    network[3].step(refused[0])
+    network.settle()
+    assert leader.state.configuration == configuration(1, 2, 3)
+
+
 def test_add_refused_when_it_would_lose_quorum():  # M08, etcd strict-reconfig-check
     network = Network([1, 2, 3])
     leader = network.elect(1)
@@ -326,6 +394,20 @@ def test_add_refused_when_it_would_lose_quorum():  # M08, etcd strict-reconfig-c
     network.settle()
     assert leader.change(ChangeKind.UPDATE, 2) is None
     network.settle()
+    # Of five, one is away: etcd adds no voter while any member is.
+    network = Network(range(1, 6))
+    leader = network.elect(1)
+    assert leader.change(ChangeKind.UPDATE, 2) is None
+    network[5].crash()
+    network.tick(count=30)
+    assert leader.change(ChangeKind.ADD_VOTER, 6) is ChangeRefusal.UNHEALTHY
+    assert leader.change(ChangeKind.ADD_LEARNER, 6) is None, "it costs nobody anything"
+    network.settle()
+    network.add(6)
+    network.tick(count=30)
+    assert leader.change(ChangeKind.ADD_VOTER, 6) is None, "it is there and has it all"
+    network.settle()
+    assert leader.change(ChangeKind.REMOVE, 4) is None
     loose = lone(strict_reconfig=False)
     lead(loose)
     ack(loose, 2)
@@ -452,6 +534,30 @@ def test_learner_promotion_requires_caught_up():  # M15
     assert member.state.configuration == configuration(1, 2, 3, 4)
 
 
+def test_a_learner_is_promotable_once_nobody_would_wait_for_it():  # M15
+    lag = membership.PROMOTION_LAG_MAX
+    member = leading(voters=(1, 2), learners=(3,))
+    assert member.raft.promotable() == 0, "nothing was heard of it"
+    member.propose(*[b""] * (lag + 5))
+    ack(member, 2)
+    ack(member, 3, index=4)
+    assert member.raft.promotable() == 0, "it lacks too much"
+    ack(member, 3, index=member.raft.commit - lag)
+    assert member.raft.promotable() == 3
+    member.raft.report_unreachable(3)
+    assert member.raft.promotable() == 0, "it may be gone"
+    ack(member, 3)
+    assert member.raft.promotable() == 3
+    assert member.change(ChangeKind.UPDATE, 2) is None
+    assert member.raft.promotable() == 0, "another change is on its way"
+    ack(member, 2, 3)
+    assert member.change(ChangeKind.ADD_VOTER, 3) is None
+    ack(member, 2, 3)
+    assert member.raft.promotable() == 0
+    follow(member, term=member.raft.term + 1)
+    assert member.raft.promotable() == 0
+
+
 def test_a_leader_that_becomes_a_learner_steps_down():
     network = Network([1, 2, 3])
     leader = network.elect(1)
@@ -502,6 +608,9 @@ def test_a_driver_that_forgets_to_decide_about_a_change_is_stopped():
     member.raft.step(
         AppendResponse(1, 2, member.raft.term, member.log.last, False, 0, 0)
     )
+    ready = member.raft.ready()
+    assert ready.committed == ()  # not before the disk knows that it is committed
+    member.raft.persisted(ready.persist)
     ready = member.raft.ready()
     with pytest.raises(InvariantViolated, match="neither applied nor skipped"):
         member.raft.applied(ready.committed[-1].index)

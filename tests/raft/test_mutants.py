@@ -408,6 +408,10 @@ def campaign_with_an_unapplied_change(patch):
     patch.setattr(State, "may_campaign", property(lambda state: state.is_voter))
 
 
+def changes_are_told_before_they_are_durable(patch):
+    patch.setattr(State, "settled_commit", property(lambda state: state.commit))
+
+
 E = test_election
 A = test_replication
 Q = test_reads
@@ -452,6 +456,7 @@ PLANTED = [
     ("M05", removed_leader_goes_at_once, M.test_remove_leader_commits_then_steps_down),
     ("M05", removed_leader_goes_on_proposing, M.test_remove_leader_commits_then_steps_down),
     ("M05", removed_leader_counts_itself, M.test_a_leader_without_a_vote_does_not_count_itself_for_commit),
+    ("M05", changes_are_told_before_they_are_durable, M.removal_of_one_of_two),
     ("M06", strangers_terms_count, M.test_removed_member_cannot_disrupt_or_rejoin),
     ("M10", snapshot_forgets_the_configuration, M.test_snapshot_carries_membership),
     ("M11", change_takes_effect_when_appended, M.test_truncated_config_change_rolls_back),

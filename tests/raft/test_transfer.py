@@ -1,9 +1,9 @@
 """Leadership transfer: thesis 3.10. M16 is the eight cases named test_leader_transfer_*."""
 
-from kvd.raft.membership import ChangeRefusal
 from kvd.raft.messages import (
     AppendEntries,
     ChangeKind,
+    ChangeRefusal,
     EntryKind,
     Heartbeat,
     HeartbeatResponse,
