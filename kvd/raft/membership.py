@@ -28,7 +28,7 @@ from kvd.raft.progress import Progress, ProgressState
 from kvd.raft.quorum import majority
 from kvd.raft.state import State
 
-PROMOTION_LAG_MAX = 1000
+LAG_MAX = 1000
 """Entries that a learner may lack when it is promoted; a fraction of a second's."""
 
 
@@ -141,10 +141,10 @@ def promotable(state: State) -> int:
     if state.role is Role.LEADER and not state.has_unapplied_change:
         for learner in sorted(state.configuration.learners):
             progress = state.progress[learner]
-            if (
-                progress.recently_active
-                and progress.state is ProgressState.REPLICATE
-                and state.commit - progress.match <= PROMOTION_LAG_MAX
+            lag = state.commit - progress.match
+            if progress.recently_active and (
+                lag <= 0
+                or (progress.state is ProgressState.REPLICATE and lag <= LAG_MAX)
             ):
                 return learner
     return NOBODY

@@ -9,7 +9,9 @@ from random import Random
 from kvd.apply.request import decode_request
 from kvd.cluster.members import MemberRecord
 from kvd.errors import StorageError
-from kvd.raft.messages import Entry, EntryKind, Message
+from kvd.node.changes import untag_change
+from kvd.raft.codec import decode_change
+from kvd.raft.messages import ChangeKind, Entry, EntryKind, Message
 from kvd.testing.clients import Histories
 from kvd.testing.clock import Timeline
 from kvd.testing.disk import SimulatedDisk
@@ -75,7 +77,10 @@ class SimulatedCluster(Host):
     # -- machines -------------------------------------------------------------
 
     def add_machine(
-        self, member_id: int, founding: tuple[MemberRecord, ...] = ()
+        self,
+        member_id: int,
+        founding: tuple[MemberRecord, ...] = (),
+        remotes: tuple[MemberRecord, ...] = (),
     ) -> Machine:
         """Without ``founding`` one that waits until the cluster speaks to it."""
         machine = Machine(
@@ -84,6 +89,7 @@ class SimulatedCluster(Host):
             seed=self.seed,
             disk=self.parts.disk,
             founding=founding,
+            remotes=remotes,
         )
         self.machines[member_id] = machine
         return machine
@@ -136,6 +142,12 @@ class SimulatedCluster(Host):
         self._stop(machine, "killed")
         machine.disk.process_end()
         self._restart_later(machine)
+
+    def destroy(self, machine: Machine) -> None:
+        """It burns down, with its disk."""
+        machine.removed = True
+        self._stop(machine, "destroyed")
+        machine.disk.process_end()
 
     def stop(self, run: Run) -> None:
         """In the member's own turn: let it end in good order, and start it again."""
@@ -195,6 +207,10 @@ class SimulatedCluster(Host):
         self.counts[what] += 1
 
     def first_applied(self, entry: Entry, value: object) -> None:
+        if entry.kind is EntryKind.CHANGE and isinstance(value, MemberRecord):
+            _, change = untag_change(decode_change(entry.data))
+            if change.kind is ChangeKind.ADD_VOTER and not change.context:
+                self.counts["promote"] += 1
         if entry.kind is EntryKind.NORMAL and type(value) is tuple:
             self._check_expiry(entry, value)
 

@@ -37,14 +37,14 @@ class Nemesis:
         self._random = random
         self._names = names
         self._pause_seconds = pause_seconds
-        self._operator = Operator(cluster, random)
+        self.operator = Operator(cluster, random)
         self.stopped = False
 
     def start(self) -> None:
         self._wait()
 
     def stop(self) -> None:
-        self.stopped = self._operator.stopped = True
+        self.stopped = self.operator.stopped = True
 
     def _wait(self) -> None:
         seconds = 0.05 + self._random.expovariate(1 / self._pause_seconds)
@@ -300,10 +300,13 @@ class Nemesis:
     # -- asked for by operators -----------------------------------------------
 
     def fault_transfer(self) -> Undo | None:
-        return nothing if self._operator.transfer() else None
+        return nothing if self.operator.transfer() else None
 
     def fault_reconfigure(self) -> Undo | None:
-        return nothing if self._operator.reconfigure() else None
+        return nothing if self.operator.reconfigure() else None
+
+    def fault_replace(self) -> Undo | None:
+        return nothing if self.operator.replace() else None
 
 
 NAMES = tuple(
@@ -324,6 +327,7 @@ ALONE = tuple(
         "delay",
         "reorder",
         "transfer",
+        "replace",
     }
 )
 """Those that a cluster of one can have."""

@@ -22,6 +22,7 @@ from kvd.node.node import Node
 from kvd.node.settings import NodeSettings
 from kvd.raft.core import Raft
 from kvd.raft.messages import (
+    NOBODY,
     Configuration,
     Entry,
     HardState,
@@ -56,6 +57,7 @@ class Sizes:
     segment_bytes: int = 8192
     append_bytes_max: int = 4096
     disk_floor_bytes: int = 1 << 16
+    promote_learners: bool = True
 
     @property
     def election_seconds(self) -> float:
@@ -67,6 +69,7 @@ class Parts:
     """The real parts; a test that plants a bug puts another class in."""
 
     raft: Callable[..., Raft] = Raft
+    transport: Callable[..., SimulatedTransport] = SimulatedTransport
     applier: Callable[..., Applier] = Applier
     v2: Callable[..., V2] = V2
     cluster: Callable[[], ClusterMachine] = ClusterMachine
@@ -84,6 +87,9 @@ class Machine:
     A computer: its disk and its clock stay when the member on it goes.
 
     :ivar founding: the records of all founding members; empty for one that joins.
+    :ivar remotes: what one that joins was told of the others, if anything.
+    :ivar addresses: where it listens; what others believe may be something else.
+    :ivar removed: it is no member any more, or was destroyed: it stays as it is.
     :ivar storage_may_fail: a fault of the disk was planted: a StorageError is right.
     """
 
@@ -95,9 +101,12 @@ class Machine:
         seed: str,
         disk: Callable[[Random], SimulatedDisk],
         founding: Sequence[MemberRecord],
+        remotes: Sequence[MemberRecord] = (),
     ) -> None:
         self.member_id = member_id
         self.founding = founding
+        self.remotes = remotes
+        self.addresses = set(record_of(member_id).peer_urls)
         self.disk = disk(Random(f"{seed} disk {member_id}"))
         self.random = Random(f"{seed} member {member_id}")
         self.clock = MachineClock(timeline, epoch_ns=EPOCH_NS)
@@ -145,7 +154,7 @@ class Run:
     cluster: ClusterMachine
     persistence: Persistence
     events: TransportEvents
-    heard: Callable[[int], None]
+    transport: SimulatedTransport
 
     def __init__(
         self,
@@ -243,9 +252,8 @@ class Run:
         self.host.assembled(self)
         self.cluster = parts.cluster()
         applier = Watched(parts.applier([self.auth, self.v2], self.cluster), self, 0)
-        transport = SimulatedTransport(self._network, self.member_id, self.process)
-        transport.owner = self
-        self.heard = transport.heard
+        self.transport = parts.transport(self._network, self.member_id, self.process)
+        self.transport.owner = self
         self.node = parts.node(
             settings=NodeSettings(
                 member_id=self.member_id,
@@ -259,13 +267,15 @@ class Run:
                 snapshot_count=sizes.snapshot_count,
                 catchup_entries=sizes.catchup_entries,
                 disk_floor_bytes=sizes.disk_floor_bytes,
+                promote_learners=sizes.promote_learners,
             ),
             raft=self.raft,
             snapshot=snapshot,
             applier=applier,
             cluster=self.cluster,
+            remotes=machine.remotes,
             persistence=self._recorded,
-            transport=transport,
+            transport=self.transport,
             clock=self.process,
             wall_time_ns=machine.clock.wall_time_ns,
             sequence_start=machine.clock.wall_time_ns(),
@@ -273,6 +283,18 @@ class Run:
             on_removed=lambda reason: self.host.left(self, reason),
         )
         self.events = self.node
+
+    @property
+    def addresses(self) -> set[str]:
+        return self.machine.addresses
+
+    def admits(self, member_id: int) -> bool:
+        """As the reception of the peer port; one that was removed is let in to hear it."""
+        return (
+            self.transport.knows(member_id)
+            or self.raft.leader in {NOBODY, member_id}
+            or bool(self.refuses(member_id))
+        )
 
     def refuses(self, member_id: int) -> str:
         """Of the network: a member that was removed is not heard, but told."""

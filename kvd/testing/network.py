@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from random import Random
 from typing import Protocol
 
@@ -55,9 +56,15 @@ class Endpoint(Protocol):
     process: Process
     persistence: Persistence
     events: TransportEvents
+    transport: SimulatedTransport
 
-    def heard(self, member_id: int) -> None:
-        """A message of this member is about to be received."""
+    @property
+    def addresses(self) -> AbstractSet[str]:
+        """The URLs at which it listens."""
+        ...
+
+    def admits(self, member_id: int) -> bool:
+        """Whether a connection of this member would be taken."""
         ...
 
     def refuses(self, member_id: int) -> str:
@@ -150,9 +157,9 @@ class SimulatedTransport:
     """
     Provides :class:`kvd.node.interfaces.Transport` for one run of a member.
 
-    It can reach the peers that it was told of, and whoever has spoken to it: a member
-    that joins knows nobody, and one that lags may not know its leader yet (etcd's
-    transport calls those remotes).
+    It reaches a peer that is where it thinks, and that lets it in; and it answers
+    whoever reaches it. A member that joins knows nobody, and one that lags may not know
+    its leader yet, or not where it is.
 
     :ivar owner: whom to tell; set before the process takes another turn.
     """
@@ -163,37 +170,58 @@ class SimulatedTransport:
         self._network = network
         self._member_id = member_id
         self.process = process
-        self._peers: frozenset[int] = frozenset()
+        self._peers: dict[int, tuple[str, ...]] = {}
         self._told: set[int] = set()
-        self._heard: set[int] = set()
 
     def set_peers(self, peer_urls: dict[int, tuple[str, ...]]) -> None:
-        self._peers = frozenset(peer_urls) - {self._member_id}
+        self._peers = {
+            peer: urls for peer, urls in peer_urls.items() if peer != self._member_id
+        }
+
+    def knows(self, member_id: int) -> bool:
+        """Whether it was told of this member."""
+        return member_id in self._peers
+
+    def reaches(self, member_id: int) -> bool:
+        """On a connection of its own."""
+        target = self._network.endpoints.get(member_id)
+        return (
+            target is not None
+            and not target.addresses.isdisjoint(self._peers.get(member_id, ()))
+            and target.admits(self._member_id)
+        )
+
+    def has_way_back(self, member_id: int) -> bool:
+        """On the connection of somebody who reaches us."""
+        target = self._network.endpoints.get(member_id)
+        return target is not None and target.transport.reaches(self._member_id)
 
     def connected(self) -> frozenset[int]:
         network = self._network
         return frozenset(
             peer
             for peer in self._peers
-            if peer in network.endpoints
+            if self.reaches(peer)
             and network.link(self._member_id, peer).works()
             and network.link(peer, self._member_id).works()
         )
 
     def send(self, messages: Sequence[Message]) -> None:
         for message in messages:
-            if message.to not in self._peers and message.to not in self._heard:
-                continue
             if type(message) is InstallSnapshot:
-                self._network.stream(self, message)
-            else:
+                if self.knows(message.to):
+                    self._network.stream(self, message)
+            elif self.reaches(message.to) or self.has_way_back(message.to):
                 self._send(message)
+            elif self.knows(message.to):
+                self._network.counts.cut += 1
+                self._unreachable(message.to)
 
     def _send(self, message: Message) -> None:
         network = self._network
         link = network.link(self._member_id, message.to)
-        target = network.endpoints.get(message.to)
-        if link.cut or target is None:
+        target = network.endpoints[message.to]
+        if link.cut:
             network.counts.cut += 1
             self._unreachable(message.to)
             return
@@ -221,12 +249,7 @@ class SimulatedTransport:
         network.counts.delivered += 1
         if network.observer is not None:
             network.observer(message)
-        target.heard(message.sender)
         target.process.run(target.events.received, message)
-
-    def heard(self, member_id: int) -> None:
-        """Somebody has reached this process."""
-        self._heard.add(member_id)
 
     def _unreachable(self, member_id: int) -> None:
         """Tell the member in a later turn, once for many messages."""

@@ -41,6 +41,7 @@ COUNTED = (
     "add_voter",
     "promote",
     "remove",
+    "update",
     "left",
     "expired",
 )

@@ -23,7 +23,7 @@ SETTLE_ELECTIONS = 40
 KINDS_MIN, KINDS_MAX = 3, 7
 FINAL_READER = 99
 
-OFTEN = {"reconfigure": 0.25, "ring": 0.15, "crash_soon": 0.1}
+OFTEN = {"reconfigure": 0.35, "replace": 0.1, "ring": 0.15, "crash_soon": 0.1}
 """How often kinds that rarely come to anything are added to those that were drawn."""
 
 
@@ -199,6 +199,7 @@ class Simulation:
                 raise Violated(f"no quorum read of {key} after healing")
         for watcher in self.watchers:
             watcher.stop()
+        self._wait("operators", lambda: bool(self.nemesis.operator.unfinished))
         self._wait("members to catch up", self._differ)
 
     def _ask(self, probe: Client, name: str, key: str, seconds: float) -> bool:

@@ -34,7 +34,8 @@ class Stream:
         self._network = network
         self._transport = transport
         self._message = message
-        self._target = network.endpoints.get(message.to)
+        reached = transport.reaches(message.to)
+        self._target = network.endpoints.get(message.to) if reached else None
         self._link = network.link(message.sender, message.to)
         self._back = network.link(message.to, message.sender)
         self._reader: SnapshotReader | None = None
@@ -109,7 +110,6 @@ class Stream:
         final = InstallSnapshot(
             to=message.to, sender=message.sender, term=message.term, meta=meta
         )
-        target.heard(message.sender)
         target.process.run(target.events.received, final)
         await self._hop(there=False)
         self.end(ok=True)

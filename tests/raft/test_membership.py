@@ -535,7 +535,7 @@ def test_learner_promotion_requires_caught_up():  # M15
 
 
 def test_a_learner_is_promotable_once_nobody_would_wait_for_it():  # M15
-    lag = membership.PROMOTION_LAG_MAX
+    lag = membership.LAG_MAX
     member = leading(voters=(1, 2), learners=(3,))
     assert member.raft.promotable() == 0, "nothing was heard of it"
     member.propose(*[b""] * (lag + 5))

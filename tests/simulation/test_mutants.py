@@ -21,7 +21,16 @@ from kvd.errors import RequestError, Unavailable
 from kvd.node import driver
 from kvd.node.node import Node
 from kvd.node.reads import Reads
-from kvd.raft import election, invariants, outlet, reads, replication, roles
+from kvd.node.requests import Requests
+from kvd.raft import (
+    election,
+    invariants,
+    membership,
+    outlet,
+    reads,
+    replication,
+    roles,
+)
 from kvd.raft.core import Raft
 from kvd.raft.log import Log
 from kvd.raft.messages import (
@@ -36,6 +45,7 @@ from kvd.storage import segments, snapshots
 from kvd.testing.disk import SimulatedDisk
 from kvd.testing.invariants import Violated
 from kvd.testing.member import Parts, Run, Sizes
+from kvd.testing.network import SimulatedTransport
 from kvd.testing.simulation import Simulation, plan_of
 from kvd.testing.worker import SimulatedWorker
 from kvd.v2 import mutations
@@ -43,7 +53,15 @@ from kvd.v2.commands import Op, decode_command
 from kvd.v2.machine import V2, Watched
 from kvd.v2.watchers import Watcher, WatcherHub
 
-from .test_named_members import removed_member_comes_back
+from .test_named_members import (
+    everybody_else_is_replaced,
+    everybody_moves,
+    newcomer_joins,
+    one_of_two_is_removed,
+    removed_member_comes_back,
+    slow_newcomer,
+    two_changes_at_once,
+)
 from .test_named_raft import (
     _only_out,
     _ring,
@@ -543,6 +561,62 @@ def test_m12_configuration_changes_that_are_not_replayed():
         faults=("reconfigure", "kill"),
         sizes=NO_SNAPSHOTS,
     )
+
+
+class NoWayBack(SimulatedTransport):
+    """Answers go only to addresses that are known."""
+
+    def has_way_back(self, member_id):
+        return False
+
+
+def test_a_newcomer_that_has_no_way_back(monkeypatch):
+    expect(
+        "liveness",
+        parts=Parts(transport=NoWayBack),
+        faults=("reconfigure", "kill"),
+        sizes=NO_SNAPSHOTS,
+    )
+    for story in (newcomer_joins, everybody_moves, everybody_else_is_replaced):
+        with pytest.raises(AssertionError):
+            story(parts=Parts(transport=NoWayBack))
+
+
+def test_a_member_that_lets_no_stranger_in(monkeypatch):
+    def admits(self, member_id):
+        return self.transport.knows(member_id) or bool(self.refuses(member_id))
+
+    monkeypatch.setattr(Run, "admits", admits)
+    expect("liveness", faults=("reconfigure", "kill"), sizes=NO_SNAPSHOTS)
+    for story in (newcomer_joins, everybody_else_is_replaced):
+        with pytest.raises(AssertionError):
+            story()
+
+
+def test_m05_a_removal_that_is_told_before_it_is_durable(monkeypatch):
+    monkeypatch.setattr(State, "settled_commit", property(lambda state: state.commit))
+    with pytest.raises(AssertionError):
+        for seed in range(12):
+            one_of_two_is_removed(seed)
+
+
+def test_m15_a_learner_that_votes_before_it_has_caught_up(monkeypatch):
+    def promotable(state):
+        if state.role is not Role.LEADER or state.has_unapplied_change:
+            return NOBODY
+        return min(state.configuration.learners, default=NOBODY)
+
+    monkeypatch.setattr(membership, "promotable", promotable)
+    monkeypatch.setattr(membership, "_is_caught_up", lambda state, progress: True)
+    monkeypatch.setattr(membership, "_is_healthy", lambda *_: True)
+    with pytest.raises((AssertionError, Unavailable)):
+        slow_newcomer()
+
+
+def test_m02_a_refusal_that_reaches_nobody(monkeypatch):
+    monkeypatch.setattr(Requests, "refused", lambda self, message: None)
+    with pytest.raises(AssertionError):
+        two_changes_at_once()
 
 
 # -- applying ------------------------------------------------------------------------

@@ -18,6 +18,10 @@ from kvd.testing.network import Network, SimulatedTransport, encode_and_decode
 META = SnapshotMeta(7, 2, Configuration(frozenset((1, 2))))
 
 
+def url(member_id):
+    return f"http://peer-{member_id}:2380"
+
+
 class Reader:
     def __init__(self, content):
         self.meta = META
@@ -57,6 +61,8 @@ class End:
     def __init__(self, network, member_id):
         self.said = []
         self.refusal = ""
+        self.addresses = {url(member_id)}
+        self.strangers = False
         self.reader = None
         self.writers = []
         machine = MachineClock(network.timeline, epoch_ns=0)
@@ -69,8 +75,8 @@ class End:
     def refuses(self, member_id):
         return self.refusal
 
-    def heard(self, member_id):
-        self.transport.heard(member_id)
+    def admits(self, member_id):
+        return self.strangers or self.transport.knows(member_id)
 
     def open_snapshot(self):
         if self.reader is None:
@@ -101,7 +107,7 @@ class World:
         self.one = End(self.network, 1)
         self.two = End(self.network, 2)
         for end in (self.one, self.two):
-            end.transport.set_peers({1: (), 2: ()})
+            end.transport.set_peers({1: (url(1),), 2: (url(2),)})
 
     def beat(self, *rounds):
         self.one.transport.send([beat(number) for number in rounds])
@@ -160,17 +166,38 @@ def test_messages_to_nobody_and_to_strangers_are_dropped(world):
     assert world.network.counts.cut == 1
 
 
-def test_whoever_has_spoken_can_be_answered(world):
-    stranger = End(world.network, 3)
-    stranger.transport.set_peers({})
-    stranger.transport.send([Heartbeat(1, 3, 1, 0, 1)])
-    world.one.transport.set_peers({3: ()})
-    world.one.transport.send([beat(2, to=3)])
+def test_whoever_reaches_a_member_can_be_answered(world):
+    newcomer = End(world.network, 3)
+    newcomer.transport.set_peers({})
+    answer = Heartbeat(1, 3, 1, 0, 1)
+    newcomer.transport.send([answer])
+    world.one.transport.set_peers({3: (url(3),)})
+    newcomer.transport.send([answer])
     world.timeline.run(1)
-    assert world.one.said == []
-    stranger.transport.send([Heartbeat(1, 3, 1, 0, 3)])
+    assert world.one.said == [], "it lets nobody in whom it does not know"
+    newcomer.strangers = True
+    newcomer.transport.send([answer])
+    world.one.transport.send([beat(2, to=3)])
     world.timeline.run(2)
-    assert world.one.said == [Heartbeat(1, 3, 1, 0, 3)]
+    assert world.one.said == [answer]
+    assert newcomer.said == [beat(2, to=3)]
+
+
+def test_a_member_is_reached_only_where_it_is(world):
+    world.two.addresses = {"http://elsewhere:2380"}
+    world.beat(1)
+    assert world.one.transport.connected() == frozenset()
+    world.timeline.run(1)
+    assert world.two.said == [beat(1)], "it has reached us, and is answered"
+    world.two.transport.set_peers({1: ("http://wrong:2380",)})
+    world.beat(2)
+    world.timeline.run(2)
+    assert world.two.said == [beat(1)]
+    assert world.one.said == [("unreachable", 2)]
+    world.one.transport.set_peers({2: ("http://elsewhere:2380",)})
+    world.beat(3)
+    world.timeline.run(3)
+    assert world.two.said == [beat(1), beat(3)]
 
 
 def test_a_message_to_an_earlier_life_dies_with_it(world):
