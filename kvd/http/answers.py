@@ -13,6 +13,7 @@ _PLAIN = (
 )
 PLAIN_TEXT = b"Content-Type: text/plain; charset=utf-8\r\n"
 JSON = b"Content-Type: application/json\r\n"
+METRICS = b"Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n"
 
 NOT_FOUND = Response(404, _PLAIN, b"404 page not found\n")
 _CLOSE = b"Connection: close\r\n"

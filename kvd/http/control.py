@@ -38,7 +38,6 @@ from kvd.http.tokens import Tokens
 from kvd.http.variables import Variables
 from kvd.node.interfaces import Member
 
-_METRICS = b"Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n"
 _ACCOUNTS = ("users", "roles")
 _BELOW = ("", "/", "/<path:_rest>")
 _Handle: TypeAlias = Callable[["Control", Request], Response | Deferred[Response]]
@@ -149,7 +148,7 @@ class Control:
 
     @_route(_app, "/metrics")
     def _metrics(self, _request: Request) -> Response:
-        return Response(200, _METRICS, self._diagnosis.metrics())
+        return Response(200, answers.METRICS, self._diagnosis.metrics())
 
     @_route(_app, "/livez", methods=["GET", "HEAD"])
     def _alive(self, request: Request) -> Response:

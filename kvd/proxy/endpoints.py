@@ -16,6 +16,7 @@ class Endpoints:
 
         available -- failed --> held -- failure_wait_seconds later --> available
 
+    :ivar urls: all of them.
     :param shuffle: brings a list into another order, so that proxies do not all burden
         the same member.
     """
@@ -32,28 +33,28 @@ class Endpoints:
         self._clock = clock
         self._shuffle = shuffle
         self._failure_wait_seconds = failure_wait_seconds
-        self._urls: tuple[str, ...] = ()
+        self.urls: tuple[str, ...] = ()
         self._held: dict[str, float] = {}  # until when
 
     def replace(self, urls: Iterable[str]) -> None:
         """These are all; one that is held for its failure stays so."""
         listed = sorted(set(urls))
-        if set(listed) != set(self._urls):
+        if set(listed) != set(self.urls):
             self._log.info("endpoints found: {urls}", urls=", ".join(listed) or "none")
         self._held = {url: end for url, end in self._held.items() if url in listed}
         self._shuffle(listed)
-        self._urls = tuple(listed)
+        self.urls = tuple(listed)
 
     def available(self) -> tuple[str, ...]:
         """Those that are not held, in the order in which they should be tried."""
         now = self._clock.seconds()
         for url in [url for url, end in self._held.items() if end <= now]:
             del self._held[url]
-        return tuple(url for url in self._urls if url not in self._held)
+        return tuple(url for url in self.urls if url not in self._held)
 
     def failed(self, url: str, why: str) -> None:
         """It did not answer: hold it for a while."""
-        if url in self._held or url not in self._urls:
+        if url in self._held or url not in self.urls:
             return
         self._held[url] = self._clock.seconds() + self._failure_wait_seconds
         self._log.warn(

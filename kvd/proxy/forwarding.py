@@ -6,10 +6,12 @@ import re
 from typing import Final
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
 
 from kvd.http import answers, golang
 from kvd.http.bodies import TOO_LARGE
 from kvd.http.exchange import Answer, Outlet, Request, Response, Stream, Streaming
+from kvd.proxy.counts import Counts, Dropped
 from kvd.proxy.endpoints import Endpoints
 from kvd.proxy.fields import request_fields
 from kvd.proxy.relay import Relay
@@ -34,62 +36,82 @@ class Forwarding:
 
     A request that may have been carried out is not sent again, unless it only reads.
 
-    :param bodies_bytes_max: of request bodies that wait for an answer.
+    :ivar bodies_bytes: of request bodies that wait for an answer, at most
+        ``bodies_bytes_max``.
     """
 
     def __init__(
-        self, *, endpoints: Endpoints, upstream: Upstream, bodies_bytes_max: int
+        self,
+        *,
+        endpoints: Endpoints,
+        upstream: Upstream,
+        bodies_bytes_max: int,
+        counts: Counts,
+        clock: IReactorTime,
     ) -> None:
         self._endpoints = endpoints
         self._upstream = upstream
         self._bodies_bytes_max = bodies_bytes_max
-        self._bodies_bytes = 0
+        self._counts = counts
+        self._clock = clock
+        self.bodies_bytes = 0
 
     def answer(
         self, request: Request, *, host: bytes | None
     ) -> Response | Deferred[Answer]:
         """:param host: the one that the client meant, None if it named none."""
+        counts, method = self._counts, request.method
+        counts.came(method)
         if request.form_problem:
+            counts.drop(method, Dropped.NO_BODY)
             return _unreadable(request.form_problem)
         urls = self._endpoints.available()
         if not urls:
+            counts.drop(method, Dropped.NOBODY)
             return _NOBODY
-        if self._bodies_bytes + len(request.body) > self._bodies_bytes_max:
+        if self.bodies_bytes + len(request.body) > self._bodies_bytes_max:
+            counts.drop(method, Dropped.NO_BODY)
             return _NO_ROOM
         question = Question(
-            method=request.method.encode("ascii"),
+            method=method.encode("ascii"),
             target=_target(request),
             fields=request_fields(
                 request.block.fields, client=request.client.address, host=host
             ),
             body=request.body,
         )
-        endless = request.method == "GET" and _WAIT.search(request.query) is not None
+        endless = method == "GET" and _WAIT.search(request.query) is not None
         return Deferred.fromCoroutine(self._forward(urls, question, endless=endless))
 
     async def _forward(
         self, urls: tuple[str, ...], question: Question, *, endless: bool
     ) -> Answer:
-        self._bodies_bytes += len(question.body)
+        self.bodies_bytes += len(question.body)
         try:
             return await self._first_answer(urls, question, endless=endless)
         finally:
-            self._bodies_bytes -= len(question.body)
+            self.bodies_bytes -= len(question.body)
 
     async def _first_answer(
         self, urls: tuple[str, ...], question: Question, *, endless: bool
     ) -> Answer:
+        method = question.method.decode("ascii")
+        began = self._clock.seconds()
         for tried, url in enumerate(urls, start=1):
             try:
                 answered = await self._upstream.ask(url, question)
-            except Unreached as problem:
+            except (Unreached, Lost) as problem:
                 self._endpoints.failed(url, str(problem))
-            except Lost as problem:
-                self._endpoints.failed(url, str(problem))
-                if question.method not in SAFE:
+                self._counts.drop(method, Dropped.NOT_SENT)
+                if isinstance(problem, Lost) and question.method not in SAFE:
+                    self._counts.drop(method, Dropped.NO_ANSWER)
                     return _no_answer(tried, "; it may have been carried out")
             else:
+                self._counts.answered(method, answered.status)
+                if not endless:
+                    self._counts.took(method, self._clock.seconds() - began)
                 return _relayed(answered, endless=endless)
+        self._counts.drop(method, Dropped.NO_ANSWER)
         return _no_answer(len(urls))
 
 

@@ -31,7 +31,11 @@ class ProxySettings(PortSettings, Protocol):
 
 
 class ProxyPort(HttpPort):
-    """Answers clients as etcd's proxy does (V2-SPEC 18)."""
+    """
+    Answers clients as etcd's proxy does (V2-SPEC 18).
+
+    :param metrics: everything in the text format of Prometheus.
+    """
 
     def __init__(
         self,
@@ -39,12 +43,14 @@ class ProxyPort(HttpPort):
         config: ProxySettings,
         endpoints: Endpoints,
         forwarding: Forwarding,
+        metrics: Callable[[], bytes],
         clock: IReactorTime,
         wall_time_ns: Callable[[], int],
     ) -> None:
         super().__init__(config=config, clock=clock, wall_time_ns=wall_time_ns)
         self._endpoints = endpoints
         self._forwarding = forwarding
+        self._metrics = metrics
         self._readonly = config.proxy == "readonly"
         self._request_bytes_max = config.request_bytes_max
 
@@ -52,7 +58,8 @@ class ProxyPort(HttpPort):
         """
         Clean path, who answers, and how many bytes of a body they take (0: none).
 
-        In the order of etcd's proxy: Host, ``*``, clean path, readonly, OPTIONS, routes.
+        In the order of etcd's proxy: Host, ``*``, clean path, metrics, readonly, OPTIONS,
+        routes.
         """
         path = line.path
         own = self._own_answer(line, fields)
@@ -72,11 +79,16 @@ class ProxyPort(HttpPort):
             return _without_cors(elsewhere)
         if line.method == CONNECT:
             return _without_cors(_not_found)
+        if line.path == "/metrics":
+            return self._page
         if self._readonly and line.method != "GET":
             return _reads_only
         if line.method == "OPTIONS":
             return empty
         return self._local if line.path == _LOCAL else None
+
+    def _page(self, _request: Request) -> Response:
+        return Response(200, answers.METRICS, self._metrics(), cors=False)
 
     def _local(self, request: Request) -> Response:
         if request.method != "GET":

@@ -21,16 +21,19 @@ from twisted.python.failure import Failure
 import kvd
 import twisted
 from kvd.config import Config
+from kvd.diagnostics.exposition import Exposition, ProcessFigures
 from kvd.errors import ConfigError, StorageError
 from kvd.node.settled import settled
 from kvd.ports import Ports, endpoint
 from kvd.process import Process, StallWatchdog
 from kvd.proxy.asking import Asking
 from kvd.proxy.client import MemberClient
+from kvd.proxy.counts import Counts
 from kvd.proxy.endpoints import Endpoints
 from kvd.proxy.folder import ProxyFolder
 from kvd.proxy.forwarding import Forwarding
 from kvd.proxy.liveness import watch_over
+from kvd.proxy.metrics import ProxyCollector
 from kvd.proxy.port import ProxyPort
 from kvd.proxy.refreshing import Refreshing
 from kvd.storage.disk import Disk, RealDisk
@@ -114,25 +117,45 @@ class ProxyService(MultiService):
             keep=self._keep,
             interval_seconds=config.proxy_refresh_interval / 1000,
         )
-        self._port = ProxyPort(
-            config=config,
-            endpoints=self._endpoints,
-            forwarding=Forwarding(
-                endpoints=self._endpoints,
-                upstream=self._client,
-                bodies_bytes_max=config.outbox_bytes_max,
-            ),
-            clock=reactor,
-            wall_time_ns=time.time_ns,
-        )
         self._watchdog = StallWatchdog(
             clock=reactor,
             interval_seconds=_WATCH_INTERVAL_SECONDS,
             limit_seconds=config.election_timeout / 4000,
         )
+        self._port = self._make_port()
         self._starting: Deferred[None] | None = None
         self._stopping = False
         self.serving: Deferred[None] = Deferred()
+
+    def _make_port(self) -> ProxyPort:
+        config, counts, exposition = self.config, Counts(), Exposition()
+        forwarding = Forwarding(
+            endpoints=self._endpoints,
+            upstream=self._client,
+            bodies_bytes_max=config.outbox_bytes_max,
+            counts=counts,
+            clock=self._reactor,
+        )
+        port = ProxyPort(
+            config=config,
+            endpoints=self._endpoints,
+            forwarding=forwarding,
+            metrics=exposition.page,
+            clock=self._reactor,
+            wall_time_ns=time.time_ns,
+        )
+        exposition.add(
+            ProxyCollector(
+                counts=counts,
+                endpoints=self._endpoints,
+                bodies_bytes=lambda: forwarding.bodies_bytes,
+                connections=lambda: len(port.connections),
+                connections_max=config.connections_max,
+                loop=self._watchdog,
+            )
+        )
+        exposition.add(ProcessFigures())
+        return port
 
     # -- start ----------------------------------------------------------------------
 
@@ -180,6 +203,10 @@ class ProxyService(MultiService):
         )
         for line in self._warnings:
             self._log.warn("{line}", line=line)
+        if self.config.listen_metrics_urls:
+            self._log.warn(
+                "listen-metrics-urls is ignored: a proxy opens no such ports"
+            )
         self._log.info(
             "clients on {listen}{mode}",
             listen=",".join(self.config.listen_client_urls),

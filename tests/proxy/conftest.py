@@ -8,6 +8,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 
 from kvd.config import Config
+from kvd.proxy.counts import Counts
 from kvd.proxy.endpoints import Endpoints
 from kvd.proxy.forwarding import Forwarding
 from kvd.proxy.port import ProxyPort
@@ -109,6 +110,7 @@ class ProxyHouse:
         config = Config(**{"proxy": "on", **options})
         self.clock = Clock()
         self.upstream = FakeUpstream()
+        self.counts = Counts()
         self.endpoints = Endpoints(
             clock=self.clock, shuffle=lambda urls: None, failure_wait_seconds=5.0
         )
@@ -120,7 +122,10 @@ class ProxyHouse:
                 endpoints=self.endpoints,
                 upstream=self.upstream,
                 bodies_bytes_max=config.outbox_bytes_max,
+                counts=self.counts,
+                clock=self.clock,
             ),
+            metrics=lambda: b"# the page\n",
             clock=self.clock,
             wall_time_ns=lambda: NOW_NS,
         )

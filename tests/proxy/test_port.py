@@ -85,6 +85,20 @@ def test_a_proxy_that_only_reads_forwards_get(make_house):
     assert house.upstream.last.url == ONE
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "OPTIONS"])
+def test_the_metrics_are_the_proxys_own_whatever_the_method_and_the_mode(
+    make_house, method
+):
+    for mode in ("on", "readonly"):
+        house = make_house(ONE, proxy=mode)
+        answer = house.ask(f"{method} /metrics")
+        assert answer.status == 200
+        assert answer.body == (b"" if method == "HEAD" else b"# the page\n")
+        assert answer["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+        assert answer[ORIGIN] is None
+        assert not house.upstream.asked
+
+
 def test_only_our_own_origins_are_told(make_house, read):
     house = make_house(ONE, cors=("http://a.example",))
     for origin, told in (("http://a.example", True), ("http://b.example", False)):

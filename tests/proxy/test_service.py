@@ -201,6 +201,33 @@ def _fields(config):
     return {name: getattr(config, name) for name in Config.__slots__ if name[0] != "_"}
 
 
+def test_the_metrics_tell_what_became_of_requests(house):
+    house.start(
+        Config(**{**_fields(CONFIG), "listen_metrics_urls": ("http://[::1]:9",)})
+    )
+    house.line("warn", "listen-metrics-urls is ignored")
+    house.tell_members()
+    house.client(GET)
+    protocol, _ = house.connect()
+    protocol.dataReceived(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+    page = house.client(GET.replace(b"/v2/keys/a", b"/metrics")).value().decode()
+    for line in (
+        'etcd_proxy_requests_total{method="GET"} 1.0',
+        'etcd_proxy_handled_total{code="404",method="GET"} 1.0',
+        'etcd_proxy_handling_duration_seconds_count{method="GET"} 1.0',
+        "kvd_proxy_endpoints 1.0",
+        "kvd_proxy_endpoints_available 1.0",
+        "kvd_proxy_bodies_bytes 0.0",
+        "kvd_connections 2.0",
+        "kvd_connections_max 10000.0",
+        "kvd_event_loop_stalls_total 0.0",
+    ):
+        assert f"\n{line}\n" in page, line
+    assert "process_open_fds" in page
+    assert "etcd_proxy_dropped_total" not in page
+    house.stop()
+
+
 def test_a_port_in_use_ends_the_start(house):
     house.start(taken={2379})
     assert house.process.said == [("prepare", 2), 1]
