@@ -20,7 +20,8 @@ from kvd.forcing import backup_problem, force
 from kvd.joining import Joined, Joining
 from kvd.node.bootstrap import bootstrap_log
 from kvd.options.checks import founding_problems
-from kvd.ports import Ports, endpoint
+from kvd.peer.dialling import Connect
+from kvd.ports import Ports
 from kvd.storage.data_dir import Identity
 from kvd.storage.open import Opened
 
@@ -51,9 +52,12 @@ class Beginning:
 
     _log = Logger()
 
-    def __init__(self, *, config: Config, reactor: Reactor, peer_ports: Ports) -> None:
+    def __init__(
+        self, *, config: Config, reactor: Reactor, connect: Connect, peer_ports: Ports
+    ) -> None:
         self._config = config
         self._reactor = reactor
+        self._connect = connect
         self._peer_ports = peer_ports
         self._question: Deferred[Any] | None = None  # of whatever is asked
 
@@ -121,7 +125,7 @@ class Beginning:
         self._peer_ports.turn_away()
         joining = Joining(
             config=self._config,
-            connect=partial(endpoint, self._reactor),
+            connect=self._connect,
             clock=self._reactor,
             begun=begun,
         )
@@ -222,6 +226,8 @@ class Beginning:
             return
         self._log.info("asking the other founders whether this member has run before")
         self._peer_ports.turn_away()
-        asking = founding(identity, members, self._reactor).ask()
+        asking = founding(
+            identity, members, connect=self._connect, clock=self._reactor
+        ).ask()
         self._question = Deferred.fromCoroutine(asking)
         await self._question

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 import attrs
+from twisted.internet.interfaces import IReactorTime
 
 from kvd.apply.applier import Applier
 from kvd.cluster.facts import ClusterFacts
@@ -26,10 +27,10 @@ from kvd.node.forced import removals
 from kvd.node.node import Node
 from kvd.node.settings import NodeSettings
 from kvd.node.stats import RaftTraffic
+from kvd.peer.dialling import Connect
 from kvd.peer.founding import Founding
 from kvd.peer.settings import PeerIdentity, PeerSettings
 from kvd.peer.transport import AmpTransport
-from kvd.ports import endpoint
 from kvd.process import Process, StallWatchdog
 from kvd.raft.core import Raft
 from kvd.raft.messages import NOBODY, Entry, HardState, RaftConfig, SnapshotMeta
@@ -54,9 +55,14 @@ Reactor = Any  # Twisted's real reactors provide many interfaces, no one names a
 
 @attrs.frozen(kw_only=True)
 class World:
-    """Everything that is not the same twice."""
+    """
+    Everything that is not the same twice.
+
+    :ivar connect: an endpoint for a peer URL.
+    """
 
     reactor: Reactor
+    connect: Connect
     wall_time_ns: Callable[[], int]
     randbelow: Callable[[int], int]
     random: Callable[[], float]
@@ -133,12 +139,16 @@ def identity_of(config: Config, members: Sequence[MemberRecord]) -> Identity:
 
 
 def founding(
-    identity: Identity, members: Sequence[MemberRecord], reactor: Reactor
+    identity: Identity,
+    members: Sequence[MemberRecord],
+    *,
+    connect: Connect,
+    clock: IReactorTime,
 ) -> Founding:
     """What asks the other founders about this one."""
     return Founding(
-        connect=partial(endpoint, reactor),
-        clock=reactor,
+        connect=connect,
+        clock=clock,
         identity=PeerIdentity(identity.member_id, identity.cluster_id),
         founders={record.member_id: record.peer_urls for record in members},
     )
@@ -239,7 +249,7 @@ def compose(
     v2 = V2(history_max=config.event_history, auth=auth)
     cluster = ClusterMachine()
     transport = AmpTransport(
-        connect=partial(endpoint, world.reactor),
+        connect=world.connect,
         clock=world.reactor,
         random=world.random,
         member_id=identity.member_id,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Callable
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -66,10 +67,18 @@ class Ports:
     The ports of one option, opened together.
 
     :param option: the option that names the URLs, for the operator.
+    :param secure: what stands in front of the protocols of https URLs.
     """
 
-    def __init__(self, reactor: Reactor, option: str, urls: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        reactor: Reactor,
+        option: str,
+        urls: tuple[str, ...],
+        secure: Callable[[Later], Any] | None = None,
+    ) -> None:
         self._reactor = reactor
+        self._secure = secure
         self._option = option
         self.urls = urls
         self._open: list[Port] = []
@@ -110,10 +119,15 @@ class Ports:
             return opened
         host, port = _address(url)
         opened = self._reactor.listenTCP(
-            port, self._factory, backlog=_BACKLOG, interface=host
+            port, self._factory_for(url), backlog=_BACKLOG, interface=host
         )
         opened.transport = Outbox(self._reactor).server
         return opened
+
+    def _factory_for(self, url: str) -> Any:  # noqa: ANN401 -- a factory of Twisted's
+        if self._secure is None or urlsplit(url).scheme != "https":
+            return self._factory
+        return self._secure(self._factory)
 
     def turn_away(self) -> None:
         """Close what connects, until :meth:`accept`: a sign that somebody is here."""

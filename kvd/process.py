@@ -52,6 +52,10 @@ class Process(Protocol):
         """
         ...
 
+    def on_hangup(self, callback: Callable[[], None]) -> None:
+        """Call back whenever the operator asks for a new look at files (SIGHUP)."""
+        ...
+
     def recovered(self) -> None:
         """What was read from the disk is in memory and will mostly stay there."""
         ...
@@ -103,6 +107,9 @@ class Embedded:
     def prepare(self, *, sockets_each: int = 1) -> None:
         """Nothing: clock, signals and collector are the owner's."""
 
+    def on_hangup(self, callback: Callable[[], None]) -> None:
+        """Nothing: the owner takes signals, and may call the service's ``reload``."""
+
     def recovered(self) -> None:
         """Nothing."""
 
@@ -143,6 +150,7 @@ class OwnProcess:
         self._pauses = GcPauses()
         self._status = 0
         self._prepared = False
+        self._hangups: list[Callable[[], None]] = []
 
     def prepare(self, *, sockets_each: int = 1) -> None:
         if self._prepared:  # a member that became a proxy
@@ -167,6 +175,9 @@ class OwnProcess:
         self._pauses.begin()
         if problems:
             raise ConfigError(problems)
+
+    def on_hangup(self, callback: Callable[[], None]) -> None:
+        self._hangups.append(callback)
 
     def recovered(self) -> None:
         """Take what is in memory out of the collector's sight."""
@@ -195,6 +206,7 @@ class OwnProcess:
         """
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._signalled)
+        signal.signal(signal.SIGHUP, self._hung_up)
 
     def _take_descriptors(self, sockets_each: int) -> None:
         wanted = self._connections_max * sockets_each + _DESCRIPTORS
@@ -212,6 +224,10 @@ class OwnProcess:
 
     def _signalled(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 -- what signal gives
         self._reactor.callFromThread(self._stop_reactor)
+
+    def _hung_up(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 -- what signal gives
+        for callback in self._hangups:
+            self._reactor.callFromThread(callback)
 
     def _leave(self) -> None:
         """

@@ -32,6 +32,7 @@ from kvd.node.settled import settled
 from kvd.peer.sending import Refused
 from kvd.ports import Ports
 from kvd.process import Process, StallWatchdog
+from kvd.secured import Secured
 from kvd.storage.disk import Disk, RealDisk
 from kvd.storage.open import Opened, open_storage
 from kvd.storage.worker import ThreadWorker, Worker
@@ -87,15 +88,27 @@ class KvdService(MultiService):
         self._become_proxy = become_proxy
         self._opened: Opened | None = None
         self._parts: Parts | None = None
+        self._secured = secured = Secured(config, reactor)
         self._client_ports = Ports(
-            reactor, "listen-client-urls", config.listen_client_urls
+            reactor,
+            "listen-client-urls",
+            config.listen_client_urls,
+            secured.client.accept,
         )
-        self._peer_ports = Ports(reactor, "listen-peer-urls", config.listen_peer_urls)
+        self._peer_ports = Ports(
+            reactor, "listen-peer-urls", config.listen_peer_urls, secured.peer.accept
+        )
         self._metrics_ports = Ports(
-            reactor, "listen-metrics-urls", config.listen_metrics_urls
+            reactor,
+            "listen-metrics-urls",
+            config.listen_metrics_urls,
+            secured.client.accept,
         )
         self._beginning = Beginning(
-            config=config, reactor=reactor, peer_ports=self._peer_ports
+            config=config,
+            reactor=reactor,
+            connect=secured.connect,
+            peer_ports=self._peer_ports,
         )
         self._watchdog = StallWatchdog(
             clock=reactor,
@@ -118,6 +131,8 @@ class KvdService(MultiService):
         self._process.prepare()
         self._watchdog.start()
         self._say_who()
+        self._secured.start()
+        self._process.on_hangup(self.reload)
         problems = [
             *self._peer_ports.open(),
             *self._client_ports.open(),
@@ -145,6 +160,7 @@ class KvdService(MultiService):
             watchdog=self._watchdog,
             world=World(
                 reactor=self._reactor,
+                connect=self._secured.connect,
                 wall_time_ns=time.time_ns,
                 randbelow=secrets.randbelow,
                 random=secrets.SystemRandom().random,
@@ -261,6 +277,10 @@ class KvdService(MultiService):
         self._failed = True
         self._process.end(status)
 
+    def reload(self) -> None:
+        """Look at certificates, keys and revocation lists now; as SIGHUP does."""
+        self._secured.reload()
+
     def stopService(self) -> Deferred[None]:
         """
         Hand leadership over, answer what is in flight, close the files; fires then.
@@ -271,6 +291,7 @@ class KvdService(MultiService):
 
     def _stopped(self) -> None:
         self._watchdog.stop()
+        self._secured.stop()
         super().stopService()  # type: ignore[no-untyped-call]  # Twisted's
         self._log.info("stopped")
 

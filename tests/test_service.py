@@ -140,6 +140,9 @@ class Process:
     def prepare(self):
         self.said.append("prepare")
 
+    def on_hangup(self, callback):
+        self.hangup = callback
+
     def recovered(self):
         self.said.append("recovered")
 
@@ -583,7 +586,7 @@ class Answer:
     def __init__(self, answer):
         self.answer = answer
 
-    def __call__(self, *asked):
+    def __call__(self, *_asked, **_others):
         return self
 
     async def ask(self):

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from kvd.config import Config
 from kvd.options.given import Given, problem
+from kvd.options.schemes import scheme_problems
 from kvd.options.values import is_address
 
 _ELECTION_MAX: Final = 50_000  # ms, etcd's
@@ -52,6 +53,7 @@ def relation_problems(
         )
     problems.extend(_discovery_problems(config, given))
     problems.extend(_time_problems(config, given, unsure))
+    problems.extend(scheme_problems(config, given))
     if not proxy:
         problems.extend(_shared_problems(config, given, unsure))
     return problems

@@ -18,6 +18,7 @@ from kvd.options.advertised import with_reachable_urls
 from kvd.options.checks import founding_problems, relation_problems
 from kvd.options.document import read_document
 from kvd.options.given import Given, problem, shown
+from kvd.options.schemes import scheme_warnings
 from kvd.options.table import BY_NAME, OLD_NAMES, OPTIONS
 from kvd.options.unhonoured import EXPERIMENTAL, UNHONOURED_BY_NAME, V3
 from kvd.options.values import Kind, UnfitError
@@ -76,6 +77,7 @@ def load(
     if "data-dir" not in unsure:
         proxy = proxy or is_proxy(config.data_dir)
     gathered.problems.extend(relation_problems(config, given, unsure, proxy=proxy))
+    gathered.warnings.extend(scheme_warnings(config))
     if not proxy and "data-dir" not in unsure and is_new(config.data_dir):
         gathered.problems.extend(founding_problems(config, given, unsure))
     gathered.warn_of_noted()

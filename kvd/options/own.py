@@ -13,6 +13,23 @@ _GIBIBYTE: Final = 1 << 30
 
 OWN: Final = (
     own(
+        "tls-handshake-timeout",
+        in_milliseconds(100, _HOUR),
+        "a TLS handshake must be complete this long after the connection began",
+        reached="the connection ends",
+    ),
+    own(
+        "tls-handshakes-max",
+        Whole(1, 1_000_000),
+        "TLS handshakes of one port that are not complete at one time",
+        reached="the oldest connection ends",
+    ),
+    own(
+        "tls-reload-interval",
+        in_milliseconds(100, 24 * _HOUR),
+        "time between two looks at certificates, keys and revocation lists",
+    ),
+    own(
         "name-servers",
         NameServers(),
         "who is asked for the records of discovery-srv; empty: those of "

@@ -15,10 +15,19 @@ _KEYS: Final = (
 CLIENT: Final = "client-transport-security"
 PEER: Final = "peer-transport-security"
 
-# section -> key in it -> option
+# section -> key in it -> option; the last ones of each are flags only in etcd
 SECTIONS: Final = {
-    CLIENT: {key: key for key in _KEYS},
-    PEER: {key: f"peer-{key}" for key in _KEYS},
+    CLIENT: {
+        **{key: key for key in _KEYS},
+        "client-crl-file": "client-crl-file",
+        "client-cert-allowed-hostname": "client-cert-allowed-hostname",
+    },
+    PEER: {
+        **{key: f"peer-{key}" for key in _KEYS},
+        "crl-file": "peer-crl-file",
+        "cert-allowed-cn": "peer-cert-allowed-cn",
+        "cert-allowed-hostname": "peer-cert-allowed-hostname",
+    },
 }
 
 # option -> section and key

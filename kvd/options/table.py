@@ -8,6 +8,7 @@ from kvd.options.levels import PackageLevels
 from kvd.options.option import Option, in_milliseconds, own
 from kvd.options.own import OWN
 from kvd.options.places import DiscoveryUrl, Domain, ProxyUrl, SrvSuffix
+from kvd.options.tls import TLS
 from kvd.options.values import (
     Boolean,
     Choice,
@@ -237,6 +238,7 @@ OPTIONS: Final = (
         "what a check of a new password costs: doubled with each step",
         difference="Etcd's v2 users always have 10",
     ),
+    *TLS,
     *OWN,
 )
 

@@ -54,7 +54,6 @@ class Unhonoured:
         return "refused" if self.refused else "warning"
 
 
-_TLS = "TLS is not supported yet"
 V3: Final = "etcd's v3 API is not served yet"
 _CHECKED = "records and snapshots are checked whenever they are read"
 _OLD = "etcd ignores it too, since 0.5"
@@ -74,24 +73,6 @@ def _v3(name: str, kind: Kind, *default: str) -> Unhonoured:
 
 
 UNHONOURED: Final = (
-    Unhonoured("cert-file", _TLS),
-    Unhonoured("key-file", _TLS),
-    Unhonoured("trusted-ca-file", _TLS),
-    Unhonoured("ca-file", _TLS),
-    Unhonoured("client-crl-file", _TLS),
-    Unhonoured("client-cert-allowed-hostname", _TLS),
-    _switch("client-cert-auth", _TLS),
-    _switch("auto-tls", _TLS),
-    Unhonoured("peer-cert-file", _TLS),
-    Unhonoured("peer-key-file", _TLS),
-    Unhonoured("peer-trusted-ca-file", _TLS),
-    Unhonoured("peer-ca-file", _TLS),
-    Unhonoured("peer-crl-file", _TLS),
-    Unhonoured("peer-cert-allowed-cn", _TLS),
-    Unhonoured("peer-cert-allowed-hostname", _TLS),
-    _switch("peer-client-cert-auth", _TLS),
-    _switch("peer-auto-tls", _TLS),
-    Unhonoured("cipher-suites", _TLS),
     _switch(
         "enable-v2",
         "the v2 API is the one that kvd serves: without it nothing would be served",
@@ -134,7 +115,10 @@ UNHONOURED: Final = (
     Unhonoured(
         "experimental-corrupt-check-time", _CHECKED, ("", "0s", "0"), kind=Duration()
     ),
-    _switch("experimental-peer-skip-client-san-verification", _TLS),
+    _switch(
+        "experimental-peer-skip-client-san-verification",
+        "names of members that dial are looked at only if peer-cert-allowed-* say so",
+    ),
     Unhonoured(
         "experimental-warning-apply-duration",
         "kvd says when its event loop stands still, for a quarter of election-timeout",

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
+from kvd.tls.ciphers import REFUSED, SUITES
 from kvd.unixsockets import PATH_BYTES_MAX, PREFIX, socket_path
 
 _DIGITS = re.compile(r"-?[0-9]{1,18}", re.ASCII)
@@ -189,6 +190,25 @@ class Words:
 
 
 @attrs.frozen
+class Suites:
+    """Cipher suites of TLS 1.2 by Go's names, between commas."""
+
+    metavar: str = "SUITES"
+
+    def read(self, text: str) -> tuple[str, ...]:
+        names = tuple(piece.strip() for piece in text.split(",") if piece.strip())
+        for name in names:
+            if name in REFUSED:
+                raise UnfitError(f"cipher suite {name} is not secure any more")
+            if name not in SUITES:
+                raise UnfitError(f'unexpected TLS cipher suite "{name}"')
+        return names
+
+    def show(self, value: object) -> str:
+        return ",".join(_texts(value))
+
+
+@attrs.frozen
 class Urls:
     """
     URLs between commas, kept as given.
@@ -263,7 +283,7 @@ def check_url(url: str, *, bind: bool) -> None:
         raise ValueError(f"URL scheme must be http, https, unix, or unixs: {url}")
     if scheme == "unix":
         raise UnfitError(f"members are reached over TCP, expected http: {url}")
-    if scheme != "http":
+    if scheme not in {"http", "https"}:
         raise UnfitError(f"{scheme} is not supported yet, expected http: {url}")
     try:
         parts = urlsplit(url)

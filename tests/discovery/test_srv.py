@@ -133,12 +133,11 @@ def test_both_kinds_of_records_are_put_together():
     )
 
 
-def test_https_members_are_refused_clearly():
+def test_https_members_are_members_as_any():
     dns = Dns({HTTP: TWO[:1], HTTPS: TWO[1:]})
-    error = asked(dns, read=Members().read)
-    assert str(error) == (
-        "the SRV records of example.com: https is not supported yet, expected http: "
-        "https://infra1.example.com:2380"
+    founders = asked(dns, read=Members().read)
+    assert founders == (
+        "0=https://infra1.example.com:2380,me=http://infra0.example.com:2380"
     )
 
 

@@ -11,6 +11,7 @@ from kvd.errors import ConfigError
 from kvd.options.load import load, nearest
 from kvd.options.table import BY_NAME, OPTIONS
 from kvd.options.unhonoured import UNHONOURED, UNHONOURED_BY_NAME, V3
+from kvd.options.values import Boolean, Text
 
 
 def loaded(file="", *, flags=(), environ=None, new=True):
@@ -150,7 +151,6 @@ def test_warnings_stand_after_the_mistakes_that_they_may_explain():
     lines = problems(
         "initial-cluser: a=http://127.0.0.1:1\nname: b\nenable-pprof: true\nmax-wals: x\n",
         environ={"ETCD_NAMEE": "c", "KVD_MAX_WALS": "y"},
-        flags=[("auto-tls", "true")],
     )
     assert lines == [
         (
@@ -168,10 +168,6 @@ def test_warnings_stand_after_the_mistakes_that_they_may_explain():
         (
             'warning: unknown option "namee" is ignored, did you mean name? '
             "(environment variable ETCD_NAMEE)"
-        ),
-        (
-            "warning: option auto-tls is known but not honoured (TLS is not supported "
-            "yet; flag --auto-tls)"
         ),
     ]
 
@@ -552,19 +548,6 @@ def test_a_file_in_json_is_the_same():
     assert not result.config.pre_vote
 
 
-def test_certificates_beside_http_urls_are_only_warned_about():
-    result = loaded(
-        "client-transport-security: {cert-file: a, key-file: b}\nauto-tls: true"
-    )
-    assert [line.split()[1] for line in result.warnings] == [
-        "cert-file",
-        "key-file",
-        "auto-tls",
-    ]
-    (line,) = problems("listen-peer-urls: https://127.0.0.1:2380\ncert-file: a")[:-1]
-    assert "https is not supported yet" in line
-
-
 def test_an_older_name_is_the_same_option():
     result = loaded(flags=[("log-output", "stdout")])
     assert result.config.log_outputs == ("stdout",)
@@ -620,6 +603,17 @@ def test_every_default_is_a_value_that_the_option_accepts(option):
     assert option.kind.metavar
 
 
+# What other options need beside them.
+BESIDE = {
+    "cert-file": "c",
+    "key-file": "k",
+    "trusted-ca-file": "a",
+    "peer-cert-file": "c",
+    "peer-key-file": "k",
+    "peer-trusted-ca-file": "a",
+}
+
+
 @pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.name)
 def test_every_option_can_be_set_by_each_source(option):
     text = {
@@ -649,14 +643,19 @@ def test_every_option_can_be_set_by_each_source(option):
         "name-servers": "10.0.0.2,10.0.0.3:5353",
         "proxy": "readonly",
         "metrics": "extensive",
+        "cipher-suites": "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
     }.get(option.name)
     if text is None and "urls" in option.name:
         text = "http://127.0.0.1:7"
+    elif text is None and isinstance(option.kind, Boolean):
+        text = "true"
+    elif text is None and isinstance(option.kind, Text):
+        text = "some.pem"
     elif text is None:
         text = str(getattr(Config(), option.field) + 1)
     want = option.kind.read(text)
     assert want != getattr(Config(), option.field)
-    base = {"advertise-client-urls": "http://127.0.0.1:9"}
+    base = {"advertise-client-urls": "http://127.0.0.1:9", **BESIDE}
     base.pop(option.name, None)
     variable = "KVD_" + option.name.upper().replace("-", "_")
     file = yaml.safe_dump({option.name: text, **base})

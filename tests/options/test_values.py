@@ -103,7 +103,6 @@ def test_urls_are_kept_as_given():
         ("http://127.0.0.1:x", "expected http://host:port"),
         ("http://127.0.0.1:70000", "expected http://host:port"),
         ("http://[::1:1", "expected http://host:port"),
-        ("https://127.0.0.1:1", "https is not supported yet"),
         ("unix://a:1", "members are reached over TCP"),
         ("http://example.com:1", "expected IP in URL for binding"),
         ("http://:1", "expected IP in URL for binding"),

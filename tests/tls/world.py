@@ -134,7 +134,9 @@ class Meeting:
 
     def __init__(self, accepting, dialling, *, host="localhost", served=True):
         self.heard = []
-        self.factory = Factory.forProtocol(lambda: Echo(self.heard) if served else None)
+        self.factory = Factory.forProtocol(lambda: Echo(self.heard))
+        if not served:
+            self.factory.buildProtocol = lambda _: None
         self.accepted = accepting.accept(self.factory)
         self.said = []
         plain = Plain()

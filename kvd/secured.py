@@ -1,0 +1,200 @@
+"""The TLS of both ports of a member, as its configuration wants it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.logger import Logger
+
+from kvd.config import Config
+from kvd.errors import ConfigError
+from kvd.ports import endpoint
+from kvd.tls.certificates import BOTH, issue
+from kvd.tls.material import FILE_BYTES_MAX, utc_now
+from kvd.tls.port import TlsPort
+from kvd.tls.rotation import Rotation
+from kvd.tls.settings import TlsSettings
+
+# etcd's names and place for certificates of its own making, and their year.
+_FIXTURES: Final = "fixtures"
+_OWN_DAYS: Final = 365.0
+_NAMES: Final = ("client", "peer")
+
+Reactor = Any  # Twisted's real reactors provide many interfaces, no one names all
+
+
+def tls_settings(config: Config) -> tuple[TlsSettings, TlsSettings]:
+    """Of the clients' and of the peers' port."""
+    folder = os.path.join(os.path.abspath(config.data_dir), _FIXTURES)
+    own = [
+        os.path.join(folder, name) if auto and not given else ""
+        for name, auto, given in (
+            ("client", config.auto_tls, config.cert_file),
+            ("peer", config.peer_auto_tls, config.peer_cert_file),
+        )
+    ]
+    return (
+        TlsSettings(
+            cert_file=config.cert_file or _in(own[0], "cert.pem"),
+            key_file=config.key_file or _in(own[0], "key.pem"),
+            trusted_ca_file=config.trusted_ca_file or config.ca_file,
+            crl_file=config.client_crl_file,
+            folder=own[0],
+            client_cert_auth=config.client_cert_auth or bool(config.ca_file),
+            allowed_hostname=config.client_cert_allowed_hostname,
+            cipher_suites=config.cipher_suites,
+        ),
+        TlsSettings(
+            prefix="peer-",
+            cert_file=config.peer_cert_file or _in(own[1], "cert.pem"),
+            key_file=config.peer_key_file or _in(own[1], "key.pem"),
+            trusted_ca_file=config.peer_trusted_ca_file or config.peer_ca_file,
+            crl_file=config.peer_crl_file,
+            folder=own[1],
+            client_cert_auth=config.peer_client_cert_auth or bool(config.peer_ca_file),
+            allowed_cn=config.peer_cert_allowed_cn,
+            allowed_hostname=config.peer_cert_allowed_hostname,
+            cipher_suites=config.cipher_suites,
+        ),
+    )
+
+
+def _in(folder: str, name: str) -> str:
+    return os.path.join(folder, name) if folder else ""
+
+
+class Secured:
+    """
+    Both ports' TLS, and what keeps their certificates fresh.
+
+    A port that has no certificate, no authority and no https URL has none to look
+    after; it can still dial a member whom the machine's authorities vouch for.
+
+    :ivar client: of the clients' port.
+    :ivar peer: of the peers' port, for both directions.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        config: Config,
+        reactor: Reactor,
+        *,
+        now: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self._config = config
+        self._reactor = reactor
+        self._now = now
+        settings = tls_settings(config)
+        self.client, self.peer = (
+            TlsPort(
+                each,
+                what=what,
+                read_file=_read_file,
+                clock=reactor,
+                handshake_seconds=config.tls_handshake_timeout / 1000,
+                pending_max=config.tls_handshakes_max,
+            )
+            for each, what in zip(settings, _NAMES, strict=True)
+        )
+        self._rotation = Rotation(
+            {
+                what: port
+                for what, port in zip(_NAMES, (self.client, self.peer), strict=True)
+                if port.settings.is_set or port.settings.trusted_ca_file
+            },
+            clock=reactor,
+            now=now,
+            interval_seconds=config.tls_reload_interval / 1000,
+        )
+
+    def start(self) -> None:
+        """
+        Make the certificates that are to be made, and read all.
+
+        :raises ConfigError: a line for each file that cannot be used.
+        """
+        problems: list[str] = []
+        for port in (self.client, self.peer):
+            try:
+                self._make(port.settings)
+                port.load()
+            except ConfigError as error:
+                problems += error.problems
+        if problems:
+            raise ConfigError(problems)
+        self._rotation.start()
+
+    def stop(self) -> None:
+        self._rotation.stop()
+
+    def reload(self) -> None:
+        """Look at the files now."""
+        self._rotation.reload()
+
+    def days_left(self) -> dict[str, float]:
+        """Until the first certificate of ``client`` or ``peer`` expires."""
+        return self._rotation.days_left()
+
+    def connect(self, url: str) -> IStreamClientEndpoint:
+        """
+        Where another member's peer URL leads, over TLS when it is https.
+
+        :raises ValueError: as :func:`kvd.ports.endpoint`.
+        """
+        if urlsplit(url).scheme != "https":
+            return endpoint(self._reactor, url)
+        plain = endpoint(self._reactor, url.replace("https:", "http:", 1))
+        return self.peer.endpoint(plain, urlsplit(url).hostname or "")
+
+    def _make(self, settings: TlsSettings) -> None:
+        """A certificate of our own making, unless there is one from before."""
+        if not settings.folder or os.path.exists(settings.cert_file):
+            return
+        issued = issue(
+            None,
+            "kvd",
+            hosts=sorted(self._hosts()),
+            usage=BOTH,
+            now=self._now(),
+            days=_OWN_DAYS,
+        )
+        try:
+            os.makedirs(settings.folder, mode=0o700, exist_ok=True)
+            _write(settings.key_file, issued.key_pem)
+            _write(settings.cert_file, issued.certificate_pem)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            option = settings.option("auto-tls")
+            raise ConfigError([f"{option}: {settings.folder}: {reason}"]) from error
+        self._log.info(
+            "made a certificate of our own in {folder}; nobody vouches for it",
+            folder=settings.folder,
+        )
+
+    def _hosts(self) -> set[str]:
+        config = self._config
+        urls: Sequence[str] = (
+            *config.listen_client_urls,
+            *config.advertise_client_urls,
+            *config.listen_peer_urls,
+            *config.initial_advertise_peer_urls,
+        )
+        return {host for host in (urlsplit(url).hostname for url in urls) if host}
+
+
+def _read_file(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read(FILE_BYTES_MAX + 1)
+
+
+def _write(path: str, data: bytes) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+    with open(os.open(path, flags, 0o600), "wb") as file:
+        file.write(data)
