@@ -85,7 +85,7 @@ class Beginning:
         if self._config.force_new_cluster:
             raise ConfigError(founding_problems(self._config, {}))
         if not self._config.initial_cluster:
-            self._config = await self._find(again=found.identity is not None)
+            self._config = await self._find(opened)
         if joins:
             return await self._join(opened)
         return await self._found(opened)
@@ -152,13 +152,16 @@ class Beginning:
                 url=self._config.discovery,
             )
 
-    async def _find(self, *, again: bool) -> Config:
+    async def _find(self, opened: Opened) -> Config:
         problems = founding_problems(self._config, {})
         if problems:
             raise ConfigError(problems)
         self._peer_ports.turn_away()
         finding = Finding(config=self._config, reactor=self._reactor)
-        self._question = Deferred.fromCoroutine(finding.find(again=again))
+        begun = opened.recovered.identity is not None
+        self._question = Deferred.fromCoroutine(
+            finding.find(notes=opened.persistence, again=begun)
+        )
         try:
             config: Config = await self._question
         except DiscoveryFailed as failed:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Protocol
 
 import attrs
+from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 
 from kvd.cluster.ids import member_id_of
@@ -25,6 +28,18 @@ from kvd.errors import ConfigError
 from kvd.options.values import Members
 
 Reactor = Any  # Twisted's real reactors provide many interfaces, no one names all
+
+
+class Notes(Protocol):
+    """What a member that is not yet one keeps on its disk."""
+
+    def has_registered(self, place: str) -> Deferred[bool]:
+        """Whether it did there, or was about to, when it was stopped."""
+        ...
+
+    def register(self, place: str) -> Deferred[None]:
+        """Write down that it is about to; fires once that is durable."""
+        ...
 
 
 class Finding:
@@ -50,16 +65,22 @@ class Finding:
         self._fetch = fetch
         self._records = records
 
-    async def find(self, *, again: bool) -> Config:
+    async def find(self, *, notes: Notes, again: bool) -> Config:
         """
         The same configuration with an ``initial_cluster``. Cancelling asks no more.
 
-        :param again: an attempt of this very member was cut short.
+        :param again: an attempt of this very member was cut short, whatever the notes
+            say.
         :raises DiscoveryFailed: there is none for this member.
         """
         config = self._config
         if config.discovery:
-            founders = await self._by_token(again=again).join()
+            place = f"{self._member_id()} at {config.discovery}"
+            again = again or await notes.has_registered(place)
+            discovery = self._by_token(
+                again=again, before=partial(notes.register, place)
+            )
+            founders = await discovery.join()
         else:
             founders = await self._by_srv().join()
         return attrs.evolve(config, initial_cluster=founders)
@@ -71,7 +92,7 @@ class Finding:
         :raises ConfigError: there are none.
         """
         if self._config.discovery:
-            looking = self._by_token(again=False).look()
+            looking = self._by_token().look()
         else:
             looking = self._by_srv().look()
         try:
@@ -79,7 +100,16 @@ class Finding:
         except DiscoveryFailed as failed:
             raise ConfigError(lines_about(failed, self._config)) from None
 
-    def _by_token(self, *, again: bool) -> TokenDiscovery:
+    def _member_id(self) -> str:
+        urls = self._config.initial_advertise_peer_urls
+        return f"{member_id_of(urls, token_of(self._config)):x}"
+
+    def _by_token(
+        self,
+        *,
+        again: bool = False,
+        before: Callable[[], Deferred[None]] = lambda: succeed(None),
+    ) -> TokenDiscovery:
         config = self._config
         urls = config.initial_advertise_peer_urls
         fetch = self._fetch or HttpFetch(
@@ -96,10 +126,11 @@ class Finding:
             registry=Registry(url=config.discovery, fetch=fetch),
             clock=self._reactor,
             url=config.discovery,
-            member_id=f"{member_id_of(urls, token_of(config)):x}",
+            member_id=self._member_id(),
             value=Members().show(((config.name, tuple(sorted(urls))),)),
             read=_read,
             again=again,
+            before=before,
         )
 
     def _by_srv(self) -> SrvDiscovery:

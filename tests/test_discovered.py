@@ -9,8 +9,10 @@ import pytest
 from twisted.internet.task import Clock
 from twisted.logger import globalLogPublisher
 
+from kvd.discovery.srv import Target
 from kvd.finding import Finding
 from tests.discovery.service import URL, Service
+from tests.discovery.test_srv import HTTP, Dns
 from tests.test_service import CONFIG, House
 
 DISCOVERED = attrs.evolve(CONFIG, discovery=URL, initial_cluster=())
@@ -112,12 +114,58 @@ def test_a_founding_that_was_cut_short_finds_its_own_entry(house, discovery):
     house.stop()
 
 
+def test_who_was_stopped_while_it_waited_goes_on(house, discovery):
+    discovery.put("_config/size", "2")
+    for _ in range(2):
+        house.start(DISCOVERED)
+        house.run(0.1)
+        house.line(level="info", text="1 of 2 members are there")
+        house.stop()
+        house.lines.clear()
+    discovery.put("1", "other=http://10.0.0.9:2380")
+    house.start(DISCOVERED)
+    house.run(0.5)
+    house.line(level="info", text="founders: default=http://localhost:2380,other=")
+    house.stop()
+
+
+def test_who_lost_its_data_does_not_go_on(house, discovery):
+    discovery.put("_config/size", "2")
+    house.start(DISCOVERED)
+    house.run(0.1)
+    house.stop()
+    house.disk.remove("/data/member/discovery")
+    house.lines.clear()
+    house.start(DISCOVERED)
+    house.run(0.1)
+    house.line(level="critical", text="(discovery: found duplicate id)")
+    house.stop()
+
+
 def test_who_joins_a_cluster_discovers_none(house, discovery):
     house.start(attrs.evolve(DISCOVERED, initial_cluster_state="existing"))
     house.run(0.1)
     text = "discovery: discovery URL should not be set when joining existing"
     house.line(level="critical", text=text)
     assert discovery.asked == []
+    house.stop()
+
+
+def test_who_joins_a_cluster_may_find_its_members_in_the_dns(house, monkeypatch):
+    records = Dns({HTTP: [Target(0, "localhost", 2380), Target(0, "10.0.0.9", 2380)]})
+    monkeypatch.setattr("kvd.beginning.Finding", partial(Finding, records=records))
+    house.start(
+        attrs.evolve(
+            CONFIG,
+            discovery_srv="example.com",
+            initial_cluster=(),
+            initial_cluster_state="existing",
+        )
+    )
+    house.run(0.1)
+    house.line(level="info", text="the DNS names 0=http://10.0.0.9:2380")
+    house.line(level="info", text="asking the members of the cluster about this one")
+    assert [client[:2] for client in house.reactor.tcpClients] == [("10.0.0.9", 2380)]
     house.stop()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import attrs
 import pytest
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 from twisted.internet.testing import MemoryReactorClock
 
@@ -12,7 +12,7 @@ from kvd.cluster.ids import member_id_of
 from kvd.compose import founders, identity_of
 from kvd.config import Config
 from kvd.discovery.failures import AlreadyRegistered, DiscoveryFailed, DuplicateName
-from kvd.errors import ConfigError
+from kvd.errors import ConfigError, StorageError
 from kvd.finding import Finding, lines_about
 from tests.discovery.service import URL, Service
 from tests.discovery.test_srv import Dns
@@ -27,10 +27,25 @@ ME = Config(
 SRV = attrs.evolve(ME, discovery="", discovery_srv="example.com")
 
 
-def found(config, *, again=False, **seams):
+class Disk:
+    """Where notes are kept."""
+
+    def __init__(self):
+        self.place = ""
+
+    def has_registered(self, place):
+        return succeed(self.place == place)
+
+    def register(self, place):
+        self.place = place
+        return succeed(None)
+
+
+def found(config, *, again=False, notes=None, **seams):
     results = []
     finding = Finding(config=config, reactor=Clock(), **seams)
-    Deferred.fromCoroutine(finding.find(again=again)).addBoth(results.append)
+    finding = finding.find(notes=notes or Disk(), again=again)
+    Deferred.fromCoroutine(finding).addBoth(results.append)
     assert results, "it waits"
     return getattr(results[0], "value", results[0])
 
@@ -71,6 +86,31 @@ def test_who_was_cut_short_may_go_on(service):
     assert len(found(ME, fetch=service, again=True).initial_cluster) == 2
 
 
+def test_who_was_stopped_while_it_waited_goes_on(service):
+    disk = Disk()
+    found(ME, notes=disk, fetch=service)
+    own = member_id_of(["http://10.0.0.2:2380"], URL)
+    assert disk.place == f"{own:x} at {URL}"
+    assert len(found(ME, notes=disk, fetch=service).initial_cluster) == 2
+    # Another one, or the same elsewhere, was not there.
+    for other in (
+        attrs.evolve(ME, initial_advertise_peer_urls=("http://10.0.0.1:2380",)),
+        attrs.evolve(ME, discovery=URL.replace("2379/", "2379//")),
+    ):
+        service.put("_config/size", "9")
+        own = member_id_of(other.initial_advertise_peer_urls, other.discovery)
+        service.put(f"{own:x}", "x=http://10.0.0.8:1")
+        error = found(other, notes=disk, fetch=service)
+        assert isinstance(error, AlreadyRegistered)
+
+
+def test_it_is_written_down_before_it_is_done(service):
+    disk = Disk()
+    disk.register = lambda _: fail(StorageError("full"))
+    assert isinstance(found(ME, notes=disk, fetch=service), StorageError)
+    assert len(service.keys) == 2
+
+
 def test_the_founders_of_a_domain_are_the_same_on_every_member():
     """Each calls the others by numbers; the first entries of the log must not."""
     config = found(SRV, records=Dns())
@@ -107,7 +147,7 @@ def test_without_seams_the_network_is_asked():
     finding = Finding(
         config=attrs.evolve(ME, discovery_proxy="http://10.0.0.9:3128"), reactor=reactor
     )
-    looking = Deferred.fromCoroutine(finding.find(again=False))
+    looking = Deferred.fromCoroutine(finding.find(notes=Disk(), again=False))
     looking.addErrback(lambda _: None)
     assert [client[1] for client in reactor.tcpClients] == [3128]
     looking.cancel()

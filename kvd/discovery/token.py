@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
@@ -53,6 +53,7 @@ class TokenDiscovery:
     :param url: for the log, and for what the operator is told.
     :param member_id: ours, in hexadecimal.
     :param again: our entry may be there from an attempt that was cut short.
+    :param before: called before anything is registered.
     :param value: ``name=url1,name=url2``: what the others shall know of us.
     :param read: text as ``initial-cluster`` has it; a ValueError says what is wrong.
     """
@@ -69,6 +70,7 @@ class TokenDiscovery:
         value: str,
         read: Callable[[str], Founders],
         again: bool = False,
+        before: Callable[[], Deferred[None]] = lambda: succeed(None),
     ) -> None:
         self._registry = registry
         self._clock = clock
@@ -76,6 +78,7 @@ class TokenDiscovery:
         self._member_id = member_id
         self._value = value
         self._read = read
+        self._before = before
         self._retries = 0
         # An answer may be lost after the entry was made: then it is there, and ours.
         self._may_be_ours = again
@@ -150,6 +153,7 @@ class TokenDiscovery:
         if own is None:
             if len(found.entries) >= size:
                 raise self._full(found, size)
+            await self._before()
             ours_if_taken, self._may_be_ours = self._may_be_ours, True
             try:
                 self._created_index = await self._registry.register(

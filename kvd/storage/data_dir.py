@@ -5,6 +5,7 @@ The folders of a member: where its files lie, who it is, and that nobody else is
 
     <data-dir>/lock                                   held while the member runs
     <data-dir>/member/identity                        who wrote all this, as text
+    <data-dir>/member/discovery                       where it registered before that
     <data-dir>/member/snap/<index>-<term>.snap        snapshots
     <data-dir>/member/wal/<sequence>-<index>.wal      the log, or in wal-dir
 
@@ -75,6 +76,7 @@ class DataDir:
         self.snap_folder = f"{self.member_folder}/snap"
         self.wal_folder = settings.wal_folder or f"{self.member_folder}/wal"
         self.identity_path = f"{self.member_folder}/identity"
+        self.discovery_path = f"{self.member_folder}/discovery"
         self._own_wal_folder = bool(settings.wal_folder)
         self._locks: list[Lock] = []
         self.backup_of: Identity | None = None
@@ -130,17 +132,31 @@ class DataDir:
         self._put_identity(identity, None)
 
     def _put_identity(self, identity: Identity, backup_of: Identity | None) -> None:
+        self._replace(self.identity_path, encode_identity(identity, backup_of))
+        self.backup_of = backup_of
+
+    def write_registration(self, place: str) -> None:
+        """Before a member that is to be registers at a discovery service."""
+        self._replace(self.discovery_path, encode_registration(place))
+
+    def has_registration(self, place: str) -> bool:
+        """Whether that was the last place where it did, or was about to."""
+        if not self._disk.exists(self.discovery_path):
+            return False
+        expected = encode_registration(place)
+        return self._disk.read(self.discovery_path, 0, len(expected) + 1) == expected
+
+    def _replace(self, path: str, data: bytes) -> None:
         disk = self._disk
-        temporary = self.identity_path + TEMPORARY
+        temporary = path + TEMPORARY
         if disk.exists(temporary):
             disk.remove(temporary)
         file = disk.create(temporary)
-        file.append(encode_identity(identity, backup_of))
+        file.append(data)
         file.sync()
         file.close()
-        disk.rename(temporary, self.identity_path)
+        disk.rename(temporary, path)
         disk.sync_folder(self.member_folder)
-        self.backup_of = backup_of
 
     def release(self) -> None:
         """Let others in."""
@@ -169,6 +185,11 @@ def take_lock(disk: Disk, folder: str) -> Lock:
         holder = disk.read(path, 0, _LOCK_BYTES_MAX).decode("ascii", "replace")
         who = f" (process {holder.strip()})" if holder.strip() else ""
         raise StorageError(f"another kvd{who} is using it", path=path) from error
+
+
+def encode_registration(place: str) -> bytes:
+    """Text, for the same reason; it is compared, never taken apart."""
+    return f"kvd {FORMAT_VERSION}\nregistered {place}\n".encode()
 
 
 def encode_identity(identity: Identity, backup_of: Identity | None = None) -> bytes:

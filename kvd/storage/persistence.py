@@ -93,6 +93,14 @@ class Storage:
         """Make a fresh data folder this member's; before the first save."""
         return self.run(self._initialise, identity)
 
+    def register(self, place: str) -> Deferred[None]:
+        """Write down that a fresh member is about to register itself there."""
+        return self.run(self._data.write_registration, place)
+
+    def has_registered(self, place: str) -> Deferred[bool]:
+        """Whether it was there that this one did, in an attempt that was cut short."""
+        return self.run(self._data.has_registration, place)
+
     def claim(self) -> Deferred[None]:
         """What was opened as a backup is this member's own from now on."""
         return self.run(self._claim)

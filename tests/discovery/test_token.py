@@ -396,3 +396,15 @@ def test_who_only_looks_asks_again(service):
     service.put("a1", A)
     looking.clock.advance(2)
     assert looking.text == A
+
+
+def test_a_service_that_goes_away_while_it_is_watched_is_asked_again(service):
+    one = Member(service)
+    ((_, watch),) = service.watches
+    watch.errback(Unreachable("connection lost"))
+    Member(service, "b2", B)
+    Member(service, "c3", C)
+    assert one.result is None
+    one.clock.advance(2)
+    assert one.text == f"{A},{B},{C}"
+    assert [each for each, _ in service.asked].count("PUT") == 3

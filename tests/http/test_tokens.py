@@ -9,6 +9,7 @@ import pytest
 from kvd.discovery.registry import SIZE_MAX as ACCEPTED_MAX
 from kvd.errors import Unavailable, UnavailableReason
 from kvd.http.tokens import SIZE_MAX
+from tests.http.accounts import ask, guard
 
 FORM = "application/x-www-form-urlencoded"
 FOLDER = "/v2/keys/_etcd/registry/"
@@ -93,3 +94,13 @@ def test_without_quorum_there_is_no_token(port):
 def test_another_path_is_not_there(port):
     for path in ("/new/", "/news", "/new/1"):
         assert port.request("GET", path).status == 404
+
+
+def test_nobody_may_do_here_what_he_may_not_do_to_keys(port):
+    guard(port)
+    refused = ask(port, "GET", "/new", "ann")
+    assert (refused.status, json.loads(refused.body)["errorCode"]) == (401, 110)
+    assert ask(port, "GET", "/new").status == 401  # the guest may read /open
+    made = ask(port, "GET", "/new", "root")
+    assert made.status == 200
+    assert b"/v2/keys/_etcd/registry/" in made.body

@@ -56,6 +56,35 @@ def test_an_unfinished_identity_is_written_anew():
     assert folders.open() == Identity(3, 4)
 
 
+def test_a_registration_is_known_again_and_no_other():
+    disk = FakeDisk()
+    folders = DataDir(disk, StorageSettings(data_folder="/data"))
+    folders.open()
+    assert not folders.has_registration("1 at x")
+    folders.write_registration("2 at x")
+    assert not folders.has_registration("1 at x")
+    disk.create(folders.discovery_path + ".tmp")
+    folders.write_registration("1 at x")
+    assert folders.has_registration("1 at x")
+    for other in ("1 at ", "1 at xx", "1 at y", ""):
+        assert not folders.has_registration(other)
+    # docs/design/disk-format
+    data = bytes(disk.inode("/data/member/discovery").data)
+    assert data == b"kvd 1\nregistered 1 at x\n"
+    folders.release()
+    assert folders.open() is None  # it is still nobody's
+
+
+def test_a_registration_is_there_before_a_member_is_made():
+    machine = Machine()
+    assert machine.look().identity is None
+    assert not machine.do(machine.persistence.has_registered("1 at x"))
+    machine.do(machine.persistence.register("1 at x"))
+    machine.disk.restart()
+    assert machine.look().identity is None
+    assert machine.do(machine.persistence.has_registered("1 at x"))
+
+
 @given(member=IDS, cluster=IDS)
 def test_an_identity_comes_back(member, cluster):
     identity = Identity(member_id=member, cluster_id=cluster)
