@@ -33,7 +33,7 @@ from kvd.peer.settings import PeerIdentity, PeerSettings
 from kvd.peer.transport import AmpTransport
 from kvd.process import Process, StallWatchdog
 from kvd.raft.core import Raft
-from kvd.raft.messages import NOBODY, Entry, HardState, RaftConfig, SnapshotMeta
+from kvd.raft.messages import Entry, HardState, RaftConfig, SnapshotMeta
 from kvd.storage.data_dir import Identity, StorageSettings
 from kvd.storage.persistence import Storage
 from kvd.v2.auth import Auth
@@ -257,7 +257,7 @@ def compose(
         persistence=persistence,
         is_removed=lambda member_id: member_id in cluster.removed,
         has_run=lambda member_id: _has_published(cluster.member(member_id)),
-        may_lead=lambda member_id: raft.leader in {NOBODY, member_id},
+        may_lead=raft.may_be_led_by,
         facts=lambda: ClusterFacts(
             identity.cluster_id, cluster.version, cluster.members()
         ),

@@ -48,29 +48,49 @@ class Membership:
         self._traffic = traffic
         self._is_leader = is_leader
         self._removed = removed
+        self._peers: dict[int, tuple[str, ...]] = {}
+        self._parting: dict[int, tuple[str, ...]] = {}
         self._was_member = False
         self._leaving = False
         self._told = False
 
     def changed(self) -> None:
-        """Members came, went or moved, or are known for the first time."""
+        """
+        Members came, went or moved, or are known for the first time.
+
+        Who went is a peer for some moments more: the leader's last word, that its
+        removal is committed, is about to leave.
+        """
         members = self._cluster.members()
         me = self._member_id
         others = members or self._remotes
         strangers = {me, *self._departing()}
-        self._transport.set_peers(
-            {r.member_id: r.peer_urls for r in others if r.member_id not in strangers}
+        before, self._peers = (
+            self._peers,
+            {r.member_id: r.peer_urls for r in others if r.member_id not in strangers},
         )
+        self._parting = {
+            member_id: urls
+            for member_id, urls in (self._parting | before).items()
+            if member_id not in self._peers and member_id not in strangers
+        }
+        self._transport.set_peers(self._parting | self._peers)
         ids = frozenset(record.member_id for record in members)
         self._traffic.keep_only(ids)
         if me in ids:
             self._was_member = True
         elif self._was_member or me in self._cluster.removed:
             self._leaving = True
-            self.maybe_leave()
+            self._maybe_leave()
 
-    def maybe_leave(self) -> None:
-        """Once a tick: removed, and not leading any more."""
+    def ticked(self) -> None:
+        """Once a tick: let go who went, and go if we are removed and do not lead."""
+        if self._parting:
+            self._parting = {}
+            self._transport.set_peers(self._peers)
+        self._maybe_leave()
+
+    def _maybe_leave(self) -> None:
         if self._leaving and not self._is_leader():
             self.leave("the change that removes this member was applied")
 

@@ -341,6 +341,6 @@ class Node:
         self._driver.guarded(self._raft.tick)
         self._driver.wake()
         self._readiness.look()
-        self._membership.maybe_leave()
+        self._membership.ticked()
         if self._settings.promote_learners:
             self._promotion.look()

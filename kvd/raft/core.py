@@ -166,6 +166,10 @@ class Raft:
         """At a leader: a learner that may well become a voter now; 0: none."""
         return membership.promotable(self._state)
 
+    def may_be_led_by(self, member_id: int) -> bool:
+        """Whether somebody who is no member as far as we know could lead us."""
+        return self._state.may_be_led_by(member_id)
+
     def read_index(self, context: int) -> bool:
         """
         Ask for a read index; false: not now.

@@ -207,6 +207,17 @@ class State:
     def has_committed_in_term(self) -> bool:
         return self.log.term(self.commit) == self.term
 
+    def may_be_led_by(self, member_id: int) -> bool:
+        """
+        Whether somebody of whom our configuration says nothing could be our leader.
+
+        He is whom we follow, or we hear nobody and have applied all that we know to be
+        committed: there may be more that we do not know. The only voter leads itself.
+        """
+        if self.leader != NOBODY:
+            return self.leader == member_id
+        return self.applied == self.commit and not self.alone
+
     @property
     def may_campaign(self) -> bool:
         """

@@ -22,7 +22,6 @@ from kvd.node.node import Node
 from kvd.node.settings import NodeSettings
 from kvd.raft.core import Raft
 from kvd.raft.messages import (
-    NOBODY,
     Configuration,
     Entry,
     HardState,
@@ -292,7 +291,7 @@ class Run:
         """As the reception of the peer port; one that was removed is let in to hear it."""
         return (
             self.transport.knows(member_id)
-            or self.raft.leader in {NOBODY, member_id}
+            or self.raft.may_be_led_by(member_id)
             or bool(self.refuses(member_id))
         )
 

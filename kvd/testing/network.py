@@ -192,9 +192,13 @@ class SimulatedTransport:
         )
 
     def has_way_back(self, member_id: int) -> bool:
-        """On the connection of somebody who reaches us."""
+        """On the connection of somebody who reaches us, and is taken in."""
         target = self._network.endpoints.get(member_id)
-        return target is not None and target.transport.reaches(self._member_id)
+        return (
+            target is not None
+            and target.transport.reaches(self._member_id)
+            and not self.owner.refuses(member_id)
+        )
 
     def connected(self) -> frozenset[int]:
         network = self._network

@@ -765,6 +765,27 @@ def test_a_refused_change_leaves_the_configuration_alone():
     assert isinstance(world.result(put(world.leader, "/a", "1")), Applied)
 
 
+def test_a_removed_member_is_a_peer_until_the_last_word_has_left():
+    # M07: that its removal is committed leaves in the turn after it was applied.
+    world = World(3).start()
+    leader, victim = world.leader, world.followers[0]
+    told = []
+    keep = leader.link.set_peers
+
+    def set_peers(peer_urls):
+        told.append(set(peer_urls))
+        keep(peer_urls)
+
+    leader.link.set_peers = set_peers
+    rest = {1, 2, 3} - {leader.member_id, victim.member_id}
+    world.result(
+        leader.node.reconfigure(ConfigChange(ChangeKind.REMOVE, victim.member_id))
+    )
+    assert told == [rest | {victim.member_id}]
+    world.run(0.2)
+    assert told == [rest | {victim.member_id}, rest]
+
+
 def test_a_removed_member_is_told_once():
     world = World(3).start()
     victim = world.followers[0]

@@ -558,6 +558,21 @@ def test_a_learner_is_promotable_once_nobody_would_wait_for_it():  # M15
     assert member.raft.promotable() == 0
 
 
+def test_who_may_lag_behind_may_be_led_by_somebody_it_does_not_know():
+    newcomer = Network(disks={1: Disk()})[1]
+    assert newcomer.raft.may_be_led_by(9)
+    follow(newcomer, leader=9)
+    assert newcomer.raft.may_be_led_by(9)
+    assert not newcomer.raft.may_be_led_by(8), "the leader will say who that is"
+    member = lone((1, 1), commit=2)
+    assert member.raft.may_be_led_by(9)
+    member.applies_at_once = False
+    member.state.commit += 1
+    assert not member.raft.may_be_led_by(9), "it may be in what is not applied yet"
+    alone = lone(voters=(1,))
+    assert not alone.raft.may_be_led_by(9), "nobody else leads it"
+
+
 def test_a_leader_that_becomes_a_learner_steps_down():
     network = Network([1, 2, 3])
     leader = network.elect(1)
