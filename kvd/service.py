@@ -305,12 +305,16 @@ class KvdService(MultiService):
         if parts is not None and not self._failed:
             await self._hand_over(parts)
         await self._client_ports.close()
+        node_stopped = None
         if parts is not None:
+            if self._failed:
+                # Nothing more will be done here: who waits for it is told at once.
+                node_stopped = parts.node.stop()
             await parts.site.drain(_DRAIN_SECONDS)
         await self._metrics_ports.close()
         if parts is not None:
             await parts.metrics.drain(_DRAIN_SECONDS)
-            await parts.node.stop()
+            await (node_stopped or parts.node.stop())
         await self._peer_ports.close()
         if parts is not None:
             await parts.transport.stop()

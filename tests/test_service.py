@@ -826,6 +826,22 @@ def test_a_removed_member_ends_and_says_what_to_do(house):
     house.stop()
 
 
+def test_who_waits_for_a_member_that_is_removed_is_told_at_once(house):
+    house.start()
+    house.run()
+    house.service._parts.node._driver.stopped = True  # so that nothing is answered
+    client = house.service._parts.site.buildProtocol(None)
+    wire = Transport(client, house.reactor)
+    client.makeConnection(wire)
+    client.dataReceived(PUT)
+    assert wire.value() == b""
+    house.service._parts.node.removed("it was removed")
+    began = house.reactor.seconds()
+    house.stop()
+    assert b"etcdserver: server stopped" in wire.value()
+    assert house.reactor.seconds() - began < 1
+
+
 def test_what_recovery_found_odd_is_said(house):
     house.start()
     house.run()
