@@ -98,7 +98,6 @@ class Control:
         self._guard = guard
         self._members = Members(
             member=member,
-            store=store,
             cluster=cluster,
             wall_time_ns=wall_time_ns,
             json_depth_max=settings.json_depth_max,
@@ -173,7 +172,9 @@ class Control:
     @_route(_app, MEMBERS, f"{MEMBERS}/", f"{MEMBERS}/<path:_rest>")
     def _all_members(self, request: Request) -> Response | Deferred[Response]:
         if request.method in {"POST", "PUT", "DELETE"}:
-            return self._guard.as_root(request, lambda _: self._members.answer(request))
+            return self._guard.as_root(
+                request, lambda asker: self._members.answer(request, asker.user)
+            )
         return self._members.answer(request)
 
     @_route(

@@ -16,7 +16,7 @@ from kvd.http import answers
 from kvd.http.exchange import Request, Response
 from kvd.http.memberform import BadFormError, read_member_id, read_peer_urls
 from kvd.http.render import encode, quoted
-from kvd.http.store import ClusterView, KeysStore
+from kvd.http.store import ClusterView
 from kvd.node.interfaces import Applied, Member
 from kvd.raft.messages import ChangeKind, ConfigChange
 
@@ -45,14 +45,12 @@ class Members:
         self,
         *,
         member: Member,
-        store: KeysStore,
         cluster: ClusterView,
         wall_time_ns: Callable[[], int],
         json_depth_max: int,
         join_as_voter: bool,
     ) -> None:
         self._member = member
-        self._store = store
         self._cluster = cluster
         self._wall_time_ns = wall_time_ns
         self._json_depth_max = json_depth_max
@@ -61,25 +59,26 @@ class Members:
         )
         self._cluster_id = f"X-Etcd-Cluster-Id: {member.cluster_id:x}\r\n".encode()
 
-    def answer(self, request: Request) -> Response | Deferred[Response]:
-        """For every method and sub-path."""
+    def answer(self, request: Request, user: str = "") -> Response | Deferred[Response]:
+        """
+        For every method and sub-path.
+
+        :param user: who is known to ask, for the log.
+        """
         if request.method not in ALLOWED:
             return answers.method_not_allowed(ALLOWED)
         rest = request.path[len(PREFIX) :].removeprefix("/")
-        if request.method != "GET":
-            # As every keys request: etcd looks at its auth switch.
-            self._store.stats.count_get(ok=False)
+        if request.method == "GET":
+            return self._get(rest)
+        who = f"{user or 'a client'} at {request.client.address}"
         try:
-            match request.method:
-                case "GET":
-                    return self._get(rest)
-                case "POST":
-                    return self._add(request)
+            if request.method == "POST":
+                return self._add(request, who)
             if not rest:
                 return answers.plain_error(405, "Method Not Allowed", self._cluster_id)
             if request.method == "PUT":
-                return self._update(read_member_id(rest), request)
-            return self._remove(read_member_id(rest))
+                return self._update(read_member_id(rest), request, who)
+            return self._remove(read_member_id(rest), who)
         except BadFormError as error:
             return self._message(error.status, error.text)
 
@@ -103,7 +102,7 @@ class Members:
 
     # -- changes ------------------------------------------------------------------------
 
-    def _add(self, request: Request) -> Deferred[Response]:
+    def _add(self, request: Request, who: str) -> Deferred[Response]:
         urls = read_peer_urls(request, json_depth_max=self._json_depth_max)
         seconds = self._wall_time_ns() // _SECOND_NS
         record = MemberRecord(member_id_of(urls, str(seconds)), "", urls, ())
@@ -113,18 +112,18 @@ class Members:
                 return self._json(201, f"{_member_json(record)}\n")
             return self._refused(value, what)
 
-        what = f"add a member at {','.join(urls)}"
+        what = f"{who} asked to add a member at {','.join(urls)}"
         return self._change(self._joins_as, record, what, done)
 
-    def _update(self, member_id: int, request: Request) -> Deferred[Response]:
+    def _update(self, member_id: int, request: Request, who: str) -> Deferred[Response]:
         urls = read_peer_urls(request, json_depth_max=self._json_depth_max)
         record = MemberRecord(member_id, "", urls, ())
-        what = f"move member {member_id:x} to {','.join(urls)}"
+        what = f"{who} asked to move member {member_id:x} to {','.join(urls)}"
         return self._change(ChangeKind.UPDATE, record, what, self._done(what))
 
-    def _remove(self, member_id: int) -> Deferred[Response]:
+    def _remove(self, member_id: int, who: str) -> Deferred[Response]:
         record = MemberRecord(member_id, "", (), ())
-        what = f"remove member {member_id:x}"
+        what = f"{who} asked to remove member {member_id:x}"
 
         def done(value: object) -> Response:
             if value == RefusedChange(RefusalReason.REMOVED, member_id):
@@ -141,7 +140,7 @@ class Members:
         done: Callable[[object], Response],
     ) -> Deferred[Response]:
         """
-        :param what: was asked for, in words for the log.
+        :param what: was asked for by whom, in words for the log.
         :param done: makes an answer of what the cluster machine said.
         """
         if not record.member_id:  # nobody's
@@ -181,7 +180,7 @@ class Members:
         return self._internal_error(what, value.reason.value)
 
     def _internal_error(self, what: str, why: str) -> Response:
-        self._log.warn("cannot {what}, as a client asked: {why}", what=what, why=why)
+        self._log.warn("{what}: {why}", what=what, why=why)
         return self._message(500, "Internal Server Error")
 
     def _message(self, status: int, text: str) -> Response:

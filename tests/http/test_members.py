@@ -14,6 +14,7 @@ from kvd.errors import ReconfigurationRefused, Unavailable, UnavailableReason
 from kvd.http import documents
 from kvd.node.interfaces import Applied
 from kvd.raft.messages import ChangeKind, ConfigChange
+from tests.http.accounts import basic, guard
 
 CLUSTER_ID = "d141b266ca1a82cc"
 SECONDS = "1700000000"
@@ -245,6 +246,22 @@ def test_only_the_log_says_why_a_change_failed(
         or "move member a1 to http://b:1" in line
         or "remove member a1" in line
     )
+
+
+def test_the_log_says_who_asked(port, warnings):
+    port.member.refusal = ReconfigurationRefused("no leader")
+    remove = "DELETE /v2/members/a1 HTTP/1.1\r\nHost: k\r\n"
+    port.connect("10.0.0.9").send(f"{remove}\r\n")
+    port.settle()
+    guard(port)
+    for field in (basic("ann"), basic("root")):
+        port.connect("10.0.0.8").send(f"{remove}{field}\r\n\r\n")
+        port.settle()
+    # Ann is not root, and was told so.
+    assert warnings == [
+        "a client at 10.0.0.9 asked to remove member a1: no leader; nothing was done",
+        "root at 10.0.0.8 asked to remove member a1: no leader; nothing was done",
+    ]
 
 
 def test_a_change_in_flight_is_refused_and_nobody_tries_again(port, ask):
