@@ -30,6 +30,7 @@ AGAIN_SECONDS: Final = 1.0
 _LOOPBACK: Final = "127.0.0.1"
 
 Lookup = Callable[[str], Deferred[frozenset[str]]]
+_Place = tuple[str, str, int | None]  # scheme, address, port
 Reactor = Any  # Twisted's real reactors provide many interfaces, no one names all
 
 
@@ -117,20 +118,24 @@ class OwnUrls:
             ]
         return []
 
-    async def _places(self, url: str) -> frozenset[tuple[str, int | None]]:
-        """Addresses with the port; none for a name that nobody knows in time."""
+    async def _places(self, url: str) -> frozenset[_Place]:
+        """None for a name that nobody knows in time."""
         parts = urlsplit(url)
         host = parts.hostname or ""
+
+        def place(address: str) -> _Place:
+            return parts.scheme, address, parts.port
+
         if host == "localhost":
-            return frozenset({(_LOOPBACK, parts.port)})
+            return frozenset({place(_LOOPBACK)})
         try:
-            return frozenset({(str(ipaddress.ip_address(host)), parts.port)})
+            return frozenset({place(str(ipaddress.ip_address(host)))})
         except ValueError:
             pass
         while True:
             addresses = await self._lookup(host)
             if addresses:
-                return frozenset((each, parts.port) for each in addresses)
+                return frozenset(map(place, addresses))
             if self._clock.seconds() + AGAIN_SECONDS > self._deadline:
                 return frozenset()
             self._log.warn(
@@ -142,10 +147,10 @@ class OwnUrls:
             await deferLater(self._clock, AGAIN_SECONDS)
 
 
-def _shown(urls: Sequence[tuple[str, frozenset[tuple[str, int | None]]]]) -> str:
+def _shown(urls: Sequence[tuple[str, frozenset[_Place]]]) -> str:
     """What the names were found to be."""
     shown = []
     for url, places in urls:
-        hosts = sorted(address for address, _ in places)
+        hosts = sorted(address for _, address, _ in places)
         shown.append(f"{url} is at {', '.join(hosts) or 'no address'}")
     return "; ".join(shown)

@@ -77,6 +77,11 @@ def test_the_port_counts():
     assert "--initial-cluster has me=http://one.example:1 but missing" in line
 
 
+def test_the_scheme_counts():
+    (line,) = compare(("https://one.example:1",), ("http://10.0.0.1:1",))
+    assert "--initial-cluster has me=https://one.example:1 but missing" in line
+
+
 def test_a_url_too_many_is_told():
     (line,) = compare(
         ("http://one.example:1",), ("http://10.0.0.1:1", "http://two.example:1")

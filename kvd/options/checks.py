@@ -252,8 +252,10 @@ def _has_address(url: str) -> bool:
     return is_address(urlsplit(url).hostname or "")
 
 
-def comparable(url: str) -> tuple[str, int | None]:
+def comparable(url: str) -> tuple[str, str, int | None]:
     """The same for two URLs that lead to the same port; names are not looked up."""
     parts = urlsplit(url)
     host = parts.hostname or ""
-    return ("127.0.0.1" if host == "localhost" else host), parts.port
+    if host == "localhost":
+        host = "127.0.0.1"
+    return parts.scheme, host, parts.port

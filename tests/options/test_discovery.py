@@ -160,3 +160,13 @@ def test_https_does_not_go_through_a_proxy():
     assert loaded(flags=[("discovery", TOKEN), flags[1]]).config == attrs.evolve(
         Config(), discovery=TOKEN, discovery_proxy="http://p:1", initial_cluster=()
     )
+
+
+def test_the_scheme_of_a_peer_url_counts():
+    line, _ = problems(
+        flags=[
+            ("initial-cluster", "default=https://127.0.0.1:2380"),
+            ("initial-advertise-peer-urls", "http://127.0.0.1:2380"),
+        ]
+    )
+    assert "--initial-cluster has default=https://127.0.0.1:2380 but missing" in line
