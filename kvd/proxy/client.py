@@ -182,20 +182,27 @@ class _Places:
         host = b"[%b]" % uri.host if b":" in uri.host else uri.host
         url = f"{uri.scheme.decode('ascii')}://{host.decode('ascii')}:{uri.port}"
         # zope's plugin does not see that a class implements an interface.
-        return cast(IStreamClientEndpoint, _Place(self._connect(url), self._prepare))
+        return cast(IStreamClientEndpoint, _Place(url, self._connect, self._prepare))
 
 
 @implementer(IStreamClientEndpoint)
 class _Place:
+    """Asked for a connection only where there is none to be used again."""
+
     def __init__(
-        self, endpoint: IStreamClientEndpoint, prepare: Callable[[object], None]
+        self,
+        url: str,
+        connect: Callable[[str], IStreamClientEndpoint],
+        prepare: Callable[[object], None],
     ) -> None:
-        self._endpoint = endpoint
+        self._url = url
+        self._connect = connect
         self._prepare = prepare
 
     def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
         cast(Factory, protocolFactory).noisy = False
-        attempt: Deferred[IProtocol] = self._endpoint.connect(protocolFactory)
+        endpoint = self._connect(self._url)
+        attempt: Deferred[IProtocol] = endpoint.connect(protocolFactory)
         cancelled = False
 
         def cancel(_: object) -> None:

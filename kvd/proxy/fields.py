@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
 from kvd.http import golang
@@ -33,6 +34,7 @@ _ORIGINS: Final = frozenset(
         b"access-control-allow-origin",
     }
 )
+_NAMES_MAX: Final = 1024  # whose spelling is remembered
 _FORWARDED: Final = b"X-Forwarded-For"
 
 
@@ -49,9 +51,9 @@ def request_fields(
     given = tuple(fields)
     unwanted = _HOP | _OWN | _named(given)
     sent = [
-        (_canonical(name), value)
+        (spelt, value)
         for name, value in given
-        if name and name not in unwanted
+        if name not in unwanted and (spelt := _canonical(name))
     ]
     route = [value for name, value in given if name == b"x-forwarded-for"]
     if client:
@@ -74,9 +76,9 @@ def answer_fields(
     given = [(name.lower(), value) for name, value in fields]
     unwanted = _HOP | _ORIGINS | _named(given)
     kept = [
-        (_canonical(name), value)
+        (spelt, value)
         for name, value in given
-        if name not in unwanted and golang.is_token(name)
+        if name not in unwanted and (spelt := _canonical(name))
     ]
     if length is not None:
         kept = [each for each in kept if each[0] != b"Content-Length"]
@@ -94,6 +96,13 @@ def _named(fields: Iterable[tuple[bytes, bytes]]) -> frozenset[bytes]:
     )
 
 
+@lru_cache(_NAMES_MAX)
 def _canonical(name: bytes) -> bytes:
-    """As Go spells it: ``X-Etcd-Index``, and also ``Www-Authenticate``."""
+    """
+    As Go spells it: ``X-Etcd-Index``, and also ``Www-Authenticate``.
+
+    Empty for what is no name.
+    """
+    if not golang.is_token(name):
+        return b""
     return b"-".join(part.capitalize() for part in name.split(b"-"))

@@ -210,21 +210,25 @@ def test_the_metrics_tell_what_became_of_requests(house):
     house.client(GET)
     protocol, _ = house.connect()
     protocol.dataReceived(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+    house.client(GET.replace(b"GET", b"PUT"))
+    house.refuse()
     page = house.client(GET.replace(b"/v2/keys/a", b"/metrics")).value().decode()
     for line in (
         'etcd_proxy_requests_total{method="GET"} 1.0',
         'etcd_proxy_handled_total{code="404",method="GET"} 1.0',
         'etcd_proxy_handling_duration_seconds_count{method="GET"} 1.0',
         "kvd_proxy_endpoints 1.0",
-        "kvd_proxy_endpoints_available 1.0",
+        'etcd_proxy_requests_total{method="PUT"} 1.0',
+        'etcd_proxy_dropped_total{method="PUT",proxying_error="failed_sending_request"} 1.0',
+        'etcd_proxy_dropped_total{method="PUT",proxying_error="failed_getting_response"} 1.0',
+        "kvd_proxy_endpoints_available 0.0",
         "kvd_proxy_bodies_bytes 0.0",
-        "kvd_connections 2.0",
+        "kvd_connections 3.0",
         "kvd_connections_max 10000.0",
         "kvd_event_loop_stalls_total 0.0",
     ):
         assert f"\n{line}\n" in page, line
     assert "process_open_fds" in page
-    assert "etcd_proxy_dropped_total" not in page
     house.stop()
 
 
