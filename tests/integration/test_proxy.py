@@ -53,8 +53,14 @@ def run_proxy(started, server: Server, endpoints: int) -> Server:
     """Start it, and wait until it has so many endpoints."""
     started.append(server)
     server.start()
-    wait_for(lambda: len(server.endpoints() or ()) == endpoints, server)
+    wait_for(lambda: has(server, endpoints), server)
     return server
+
+
+def has(server: Server, endpoints: int) -> bool:
+    """Whether it answers, and has so many endpoints."""
+    found = server.endpoints()
+    return found is not None and len(found) == endpoints
 
 
 def log_of(server: Server) -> str:
@@ -203,14 +209,14 @@ def test_it_follows_a_cluster_that_grows_and_starts_again_without_being_told(
     }
     started.append(second)
     second.start()
-    wait_for(lambda: len(proxy.endpoints() or ()) == 2, proxy)
+    wait_for(lambda: has(proxy, 2), proxy)
     wait_for(lambda: peer_url in kept.read_text(), proxy)
     # Started again with nothing but its folder, it is a proxy for the same cluster.
     assert proxy.stop() == 0
     del proxy.options["proxy"]
     proxy.options["initial-cluster"] = "elsewhere=http://127.0.0.1:1"
     proxy.start()
-    wait_for(lambda: len(proxy.endpoints() or ()) == 2, proxy)
+    wait_for(lambda: has(proxy, 2), proxy)
     assert "is a proxy's, which it stays" in log_of(proxy)
     assert put(proxy, "/a", 1) == 201
     assert "Traceback" not in log_of(proxy)
