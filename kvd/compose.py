@@ -21,7 +21,7 @@ from kvd.diagnostics.exposition import Exposition, ProcessFigures
 from kvd.diagnostics.host import Host
 from kvd.errors import KvdError, StorageError
 from kvd.http.metricsport import MetricsPort
-from kvd.http.site import ClientSite
+from kvd.http.site import ClientSite, no_names
 from kvd.http.threads import LowThreads
 from kvd.node.forced import removals
 from kvd.node.node import Node
@@ -59,10 +59,14 @@ class World:
     Everything that is not the same twice.
 
     :ivar connect: an endpoint for a peer URL.
+    :ivar names_of: the names in a client's verified certificate.
+    :ivar certificates: those in use, and the days that are left to them.
     """
 
     reactor: Reactor
     connect: Connect
+    names_of: Callable[[object], tuple[str, ...]] = no_names
+    certificates: Callable[[], Sequence[tuple[str, float]]] = tuple
     wall_time_ns: Callable[[], int]
     randbelow: Callable[[int], int]
     random: Callable[[], float]
@@ -300,6 +304,7 @@ def compose(
         clock=world.reactor,
         wall_time_ns=world.wall_time_ns,
         randbelow=world.randbelow,
+        names_of=world.names_of,
     )
     exposition.add(
         MemberCollector(
@@ -310,7 +315,11 @@ def compose(
             transport=transport,
             storage=persistence,
             site=site,
-            surroundings=Surroundings(loop=watchdog, pauses=process.gc_pauses),
+            surroundings=Surroundings(
+                loop=watchdog,
+                pauses=process.gc_pauses,
+                certificates=world.certificates,
+            ),
             clock=world.reactor,
         )
     )

@@ -22,7 +22,7 @@ from kvd.straight import Outbox
 from kvd.unixsockets import MODE, PREFIX, before_close, make_way, socket_path
 
 _BACKLOG: Final = 1024  # connections that wait to be accepted; the kernel may take less
-_CONNECT_SECONDS: Final = 10.0
+CONNECT_SECONDS: Final = 10.0
 _LOOPBACK: Final = "127.0.0.1"
 
 Reactor = Any  # Twisted's real reactors provide many interfaces, no one names all
@@ -164,7 +164,7 @@ class Ports:
 
 
 def endpoint(
-    reactor: Reactor, url: str, *, seconds: float = _CONNECT_SECONDS
+    reactor: Reactor, url: str, *, seconds: float = CONNECT_SECONDS
 ) -> IStreamClientEndpoint:
     """
     Where a URL leads; a name is looked up at each attempt.

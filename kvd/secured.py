@@ -13,7 +13,7 @@ from twisted.logger import Logger
 
 from kvd.config import Config
 from kvd.errors import ConfigError
-from kvd.ports import endpoint
+from kvd.ports import CONNECT_SECONDS, endpoint
 from kvd.tls.certificates import BOTH, issue
 from kvd.tls.material import FILE_BYTES_MAX, utc_now
 from kvd.tls.port import TlsPort
@@ -138,20 +138,35 @@ class Secured:
         """Look at the files now."""
         self._rotation.reload()
 
-    def days_left(self) -> dict[str, float]:
-        """Until the first certificate of ``client`` or ``peer`` expires."""
+    def certificates(self) -> tuple[tuple[str, float], ...]:
+        """Each file of certificates, and the days until the first in it expires."""
         return self._rotation.days_left()
 
-    def connect(self, url: str) -> IStreamClientEndpoint:
+    def connect(
+        self, url: str, *, seconds: float = CONNECT_SECONDS
+    ) -> IStreamClientEndpoint:
         """
         Where another member's peer URL leads, over TLS when it is https.
 
+        :param seconds: for an attempt to connect, before the handshake.
         :raises ValueError: as :func:`kvd.ports.endpoint`.
         """
+        return self._dial(self.peer, url, seconds)
+
+    def connect_to_client_url(
+        self, url: str, *, seconds: float = CONNECT_SECONDS
+    ) -> IStreamClientEndpoint:
+        """The same for a member's client URL, as a proxy asks it."""
+        settings = self.client.settings
+        own = settings.is_set or settings.trusted_ca_file
+        return self._dial(self.client if own else self.peer, url, seconds)
+
+    def _dial(self, port: TlsPort, url: str, seconds: float) -> IStreamClientEndpoint:
         if urlsplit(url).scheme != "https":
-            return endpoint(self._reactor, url)
-        plain = endpoint(self._reactor, url.replace("https:", "http:", 1))
-        return self.peer.endpoint(plain, urlsplit(url).hostname or "")
+            return endpoint(self._reactor, url, seconds=seconds)
+        plain = url.replace("https:", "http:", 1)
+        made = endpoint(self._reactor, plain, seconds=seconds)
+        return port.endpoint(made, urlsplit(url).hostname or "")
 
     def _make(self, settings: TlsSettings) -> None:
         """A certificate of our own making, unless there is one from before."""

@@ -161,6 +161,8 @@ class KvdService(MultiService):
             world=World(
                 reactor=self._reactor,
                 connect=self._secured.connect,
+                names_of=self._secured.client.names_of,
+                certificates=self._secured.certificates,
                 wall_time_ns=time.time_ns,
                 randbelow=secrets.randbelow,
                 random=secrets.SystemRandom().random,

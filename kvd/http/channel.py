@@ -12,7 +12,11 @@ from __future__ import annotations
 from typing import cast
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer
+from twisted.internet.interfaces import (
+    IHalfCloseableProtocol,
+    INegotiated,
+    IPushProducer,
+)
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -63,6 +67,8 @@ class Connection(Protocol):
     def connectionMade(self) -> None:
         self._pipe = cast(Pipe, self.transport)
         self._out = Outgoing(self._pipe)
+        self._client = self._site.recognised(self._client, self._pipe)
+        self._intake.secure = INegotiated.providedBy(self._pipe)
         if self._site.admit(self):
             self._pipe.registerProducer(self, True)
             return

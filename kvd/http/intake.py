@@ -79,6 +79,7 @@ class Intake:
     Unread bytes, and how far the next request has come.
 
     :ivar continue_due: the client waits for ``100 Continue`` and should get it.
+    :ivar secure: what comes has come over TLS.
     """
 
     __slots__ = (
@@ -89,10 +90,12 @@ class Intake:
         "_routes",
         "_scanned",
         "continue_due",
+        "secure",
     )
 
     def __init__(self, routes: Routes) -> None:
         self._routes = routes
+        self.secure = False
         self._have: bytes | bytearray = b""
         self._at = 0  # read so far
         self._scanned = 0  # searched for the end of a head, from _at
@@ -207,6 +210,8 @@ class Intake:
     def _route(self, line: RequestLine, fields: HeaderBlock) -> Arrived | None:
         """The head is complete: decide who answers, and what of the body is needed."""
         old = line.old
+        if self.secure:
+            line = line._replace(secure=True)
         path, handler, limit = self._routes.route(line, fields)
         request = Request(line.method, path, line.query, fields, old)
         length = fields.length

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from kvd.http.exchange import Client
 from kvd.http.framing import Framing
 from kvd.http.intake import Routes
 
@@ -18,6 +19,10 @@ class Owner(Routes, Protocol):
     is_open: bool
     is_draining: bool
     deadlines: dict[Connection, float]
+
+    def recognised(self, client: Client, transport: object) -> Client:
+        """The client, once its connection is made, with what that shows of it."""
+        ...
 
     def admit(self, connection: Connection) -> bool:
         """Whether there is room for it."""

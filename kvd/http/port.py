@@ -110,6 +110,10 @@ class HttpPort(Factory):
         drained, self._drained = self._drained, None
         drained.callback(None)
 
+    def recognised(self, client: Client, transport: object) -> Client:  # noqa: ARG002 -- of use to subclasses
+        """The client, once its connection is made, with what that shows of it."""
+        return client
+
     # -- what connections tell ------------------------------------------------------------
 
     def admit(self, connection: Connection) -> bool:
@@ -178,7 +182,7 @@ class HttpPort(Factory):
 
     def of_another_host(self, line: RequestLine, fields: HeaderBlock) -> Handler | None:
         """Who answers a request that names a host which is none of ours."""
-        if self._any_host:
+        if self._any_host or line.secure:  # a browser checks the names of certificates
             return None
         host = fields.host if line.host is None else line.host
         return None if _host_name(host or b"") in self._hosts else _misdirected

@@ -11,7 +11,7 @@ from kvd.http.checks import Checks, Threads
 from kvd.http.control import Control
 from kvd.http.counts import RequestCounts
 from kvd.http.diagnosis import Diagnosis
-from kvd.http.exchange import Handler
+from kvd.http.exchange import Client, Handler
 from kvd.http.fields import HeaderBlock
 from kvd.http.guard import Guard
 from kvd.http.keys import PREFIX, Keys
@@ -26,6 +26,11 @@ from kvd.http.watches import Watches
 from kvd.node.interfaces import Member
 
 
+def no_names(_transport: object) -> tuple[str, ...]:
+    """Nobody shows a certificate."""
+    return ()
+
+
 class ClientSite(HttpPort):
     """
     The client port of a member.
@@ -33,6 +38,7 @@ class ClientSite(HttpPort):
     :param threads: where passwords are checked.
     :param secret: of this process, for what it remembers of passwords.
     :param wall_time_ns: for dates and what is left of a ttl.
+    :param names_of: the names in a verified certificate of a connection's other side.
     """
 
     def __init__(
@@ -50,8 +56,10 @@ class ClientSite(HttpPort):
         clock: IReactorTime,
         wall_time_ns: Callable[[], int],
         randbelow: Callable[[int], int],
+        names_of: Callable[[object], tuple[str, ...]] = no_names,
     ) -> None:
         super().__init__(config=config, clock=clock, wall_time_ns=wall_time_ns)
+        self._names_of = names_of
         self._request_bytes_max = config.request_bytes_max
         self.counts = RequestCounts()
         self.watches = Watches(
@@ -112,6 +120,10 @@ class ClientSite(HttpPort):
                 randbelow=randbelow,
             ),
         )
+
+    def recognised(self, client: Client, transport: object) -> Client:
+        """By the certificate that it has shown."""
+        return Client(client.address, self._names_of(transport))
 
     def route(self, line: RequestLine, fields: HeaderBlock) -> tuple[str, Handler, int]:
         """

@@ -30,6 +30,7 @@ class RequestLine(NamedTuple):
     :ivar query: raw, with surrogateescape.
     :ivar old: HTTP/1.0.
     :ivar host: of an absolute target, which counts instead of the Host field.
+    :ivar secure: it came over TLS.
     """
 
     method: str
@@ -38,6 +39,7 @@ class RequestLine(NamedTuple):
     old: bool
     clean: bool
     host: bytes | None = None
+    secure: bool = False
 
 
 def parse_usual_line(line: bytes) -> RequestLine | None:

@@ -24,7 +24,7 @@ from kvd.config import Config
 from kvd.diagnostics.exposition import Exposition, ProcessFigures
 from kvd.errors import ConfigError, StorageError
 from kvd.node.settled import settled
-from kvd.ports import Ports, endpoint
+from kvd.ports import Ports
 from kvd.process import Process, StallWatchdog
 from kvd.proxy.asking import Asking
 from kvd.proxy.client import MemberClient
@@ -36,6 +36,7 @@ from kvd.proxy.liveness import watch_over
 from kvd.proxy.metrics import ProxyCollector
 from kvd.proxy.port import ProxyPort
 from kvd.proxy.refreshing import Refreshing
+from kvd.secured import Secured
 from kvd.storage.disk import Disk, RealDisk
 from kvd.storage.worker import ThreadWorker, Worker
 
@@ -93,11 +94,18 @@ class ProxyService(MultiService):
         self._source = source
         self._worker = worker
         self._folder = ProxyFolder(disk or RealDisk(), os.path.abspath(config.data_dir))
-        self._ports = Ports(reactor, "listen-client-urls", config.listen_client_urls)
+        self._secured = Secured(config, reactor)
+        self._ports = Ports(
+            reactor,
+            "listen-client-urls",
+            config.listen_client_urls,
+            self._secured.client.accept,
+        )
         self._client = MemberClient(
             reactor=reactor,
             connect=partial(
-                endpoint, reactor, seconds=config.proxy_dial_timeout / 1000
+                self._secured.connect_to_client_url,
+                seconds=config.proxy_dial_timeout / 1000,
             ),
             prepare=partial(watch_over, write_milliseconds=config.proxy_write_timeout),
             dial_seconds=config.proxy_dial_timeout / 1000,
@@ -112,7 +120,7 @@ class ProxyService(MultiService):
             clock=reactor,
             endpoints=self._endpoints,
             ask=Asking(
-                connect=partial(endpoint, reactor), clock=reactor, upstream=self._client
+                connect=self._secured.connect, clock=reactor, upstream=self._client
             ).ask,
             keep=self._keep,
             interval_seconds=config.proxy_refresh_interval / 1000,
@@ -169,6 +177,8 @@ class ProxyService(MultiService):
         self._process.prepare(sockets_each=2)
         self._watchdog.start()
         self._say_who()
+        self._secured.start()
+        self._process.on_hangup(self._secured.reload)
         problems = self._ports.open()
         if problems:
             raise ConfigError(problems)
@@ -240,6 +250,7 @@ class ProxyService(MultiService):
 
     def _stopped(self) -> None:
         self._watchdog.stop()
+        self._secured.stop()
         super().stopService()
         self._log.info("stopped")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable
+from datetime import datetime
 from typing import Final, cast
 
 import attrs
@@ -16,6 +17,7 @@ from twisted.internet.interfaces import (
     IProtocolFactory,
     IReactorTime,
     IStreamClientEndpoint,
+    ISystemHandle,
 )
 from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
@@ -23,6 +25,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from kvd.errors import PeerError
+from kvd.tls.certificates import read_common_name
 from kvd.tls.contexts import accepting_context, dialling_context
 from kvd.tls.handshake import HandshakeFactory, Meant, Rules
 from kvd.tls.material import Material, ReadFile, read_material
@@ -107,6 +110,21 @@ class TlsPort:
         """What was read last."""
         return self._now().material
 
+    def files(self) -> list[tuple[str, list[datetime]]]:
+        """The option of each file of certificates, and when those in it expire."""
+        material = self.material
+        return [
+            (
+                self.settings.option(option),
+                [certificate.not_valid_after_utc for certificate in certificates],
+            )
+            for option, certificates in (
+                ("cert-file", material.chain),
+                ("trusted-ca-file", material.authorities),
+            )
+            if certificates
+        ]
+
     def _now(self) -> _Current:
         if self._current is None:
             self.load()
@@ -143,6 +161,24 @@ class TlsPort:
             allowed_cn=self.settings.allowed_cn,
             allowed_hostname=self.settings.allowed_hostname,
         )
+
+    def names_of(self, transport: object) -> tuple[str, ...]:
+        """
+        The common name of the certificate that a client had to show; else none.
+
+        Of the certificate itself only, not of the authorities above it, as etcd does:
+        a user called like an authority would be everybody.
+        """
+        if not self.settings.client_cert_auth or not ISystemHandle.providedBy(
+            transport
+        ):
+            return ()
+        handle = transport.getHandle()
+        if not isinstance(handle, SSL.Connection):
+            return ()
+        shown = handle.get_peer_certificate(as_cryptography=True)
+        name = read_common_name(shown) if shown is not None else ""
+        return (name,) if name else ()
 
     def _accepted(self, _protocol: IProtocol) -> None:
         self.accepted += 1

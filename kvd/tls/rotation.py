@@ -121,11 +121,11 @@ class Rotation:
                     days=math.floor(days),
                 )
 
-    def days_left(self) -> dict[str, float]:
-        """Of each port: days until the first of its certificates expires."""
+    def days_left(self) -> tuple[tuple[str, float], ...]:
+        """Each file of certificates, and the days until the first in it expires."""
         now = self._now()
-        return {
-            what: min(days_left(end, now=now) for _, end in port.material.ends())
-            for what, port in self._ports.items()
-            if port.material.ends()
-        }
+        return tuple(
+            (option, min(days_left(end, now=now) for end in ends))
+            for port in self._ports.values()
+            for option, ends in port.files()
+        )

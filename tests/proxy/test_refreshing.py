@@ -130,9 +130,9 @@ def test_when_nobody_answers_all_stays_as_it_is():
 def test_urls_that_cannot_be_used_are_left_out():
     house = House().start()
     house.answer(
-        Listed(("https://p1:2380",), ("https://c1:2379", "unix://c", "http://c2:2379"))
+        Listed(("ftp://p1:2380",), ("https://c1:2379", "unix://c", "http://c2:2379"))
     )
-    assert house.endpoints.available() == ("http://c2:2379",)
+    assert house.endpoints.available() == ("https://c1:2379", "http://c2:2379")
     assert house.refreshing.peer_urls == PEERS
     assert house.kept == []
 

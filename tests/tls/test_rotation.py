@@ -127,9 +127,11 @@ def test_a_revocation_list_that_ends_is_warned_about(world):
     )
     world.rotation.start()
     assert world.lines == ["warn: client TLS: the revocation list expires in 28 days"]
-    assert world.rotation.days_left() == {}
+    assert world.rotation.days_left() == ()
 
 
-def test_days_left_are_those_of_the_first_to_end(world):
-    days = world.rotation.days_left()["client"]
+def test_days_left_are_those_of_the_first_in_a_file_to_end(world):
+    (own, days), (trusted, more) = world.rotation.days_left()
+    assert (own, trusted) == ("cert-file", "trusted-ca-file")
     assert 4.9 < days < 5.1
+    assert 9.9 < more < 10.1
