@@ -20,6 +20,9 @@ SCRIPT = """
 local method, keys, value, query = "{method}", {keys}, "{value}", "{query}"
 local requests, headers, body = {{}}, {{}}, nil
 function init(args)
+  if "{credentials}" ~= "" then
+    headers["Authorization"] = "Basic {credentials}"
+  end
   if method == "PUT" then
     headers["Content-Type"] = "application/x-www-form-urlencoded"
     body = "value=" .. value
@@ -49,11 +52,22 @@ def wrk(
     connections: int,
     seconds: int,
     query: str = "",
+    credentials: str = "",
 ) -> Load:
-    """Requests to random keys, as many as it can answer."""
-    script = folder / f"{method.lower()}{len(query)}.lua"
+    """
+    Requests to random keys, as many as it can answer.
+
+    :param credentials: name and password, in base64.
+    """
+    script = folder / f"{method.lower()}{len(query)}{len(credentials)}.lua"
     script.write_text(
-        SCRIPT.format(method=method, keys=KEYS, value=VALUE, query=query),
+        SCRIPT.format(
+            method=method,
+            keys=KEYS,
+            value=VALUE,
+            query=query,
+            credentials=credentials,
+        ),
         encoding="ascii",
     )
     command = [
@@ -132,11 +146,13 @@ def fan_out(server: Server, watchers: int, sets: int) -> float:
 class Clients:
     """Many connections of one thread."""
 
-    def __init__(self, server: Server, count: int) -> None:
+    def __init__(self, server: Server, count: int, source: str = HOST) -> None:
         self._selector = selectors.DefaultSelector()
         self.sockets: list[socket.socket] = []
         for _ in range(count):
-            client = socket.create_connection((HOST, server.port), PATIENCE_SECONDS)
+            client = socket.create_connection(
+                (HOST, server.port), PATIENCE_SECONDS, (source, 0)
+            )
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._selector.register(client, selectors.EVENT_READ)
             self.sockets.append(client)

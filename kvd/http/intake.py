@@ -85,6 +85,8 @@ class Intake:
     __slots__ = (
         "_at",
         "_body",
+        "_credentials_block",
+        "_credentials_fields",
         "_first",
         "_have",
         "_routes",
@@ -100,6 +102,8 @@ class Intake:
         self._at = 0  # read so far
         self._scanned = 0  # searched for the end of a head, from _at
         self._first = True  # no request was read yet
+        self._credentials_block = b""
+        self._credentials_fields: HeaderBlock | None = None
         self._body: _Body | None = None
         self.continue_due = False
 
@@ -153,7 +157,9 @@ class Intake:
         block = bytes(have[line_end + 2 : end])
         usual = parse_usual_line(line)
         blocks = self._routes.blocks
-        fields = blocks.known.get(block) or blocks.known_but_credentials(block)
+        fields = blocks.known.get(block)
+        if fields is None:
+            fields = self._with_credentials(block)
         if (
             usual is None
             or fields is None
@@ -166,6 +172,19 @@ class Intake:
         self._read_to(end + 4)
         self._first = False
         return self._route(usual, fields)
+
+    def _with_credentials(self, block: bytes) -> HeaderBlock | None:
+        """
+        A block that is known but for its credentials. Only the connection that they
+        came on remembers them, because it will send them again.
+        """
+        if block == self._credentials_block:
+            return self._credentials_fields
+        known = self._routes.blocks.known_but_credentials(block)
+        if known is not None:
+            self._credentials_block = block
+            self._credentials_fields = known
+        return known
 
     def _next_unusual(self) -> Arrived | None:
         """A head with bare line feeds, or incomplete, or too large."""

@@ -190,6 +190,12 @@ class Server:
         name: str = json.loads(body)["name"]
         return name
 
+    def processor_seconds(self) -> float:
+        """What all its threads have used so far."""
+        with open(f"/proc/{self.pid}/stat", encoding="ascii") as stat:
+            user, system = stat.read().rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
     def resident_bytes(self) -> int:
         """Memory of the process that is resident now."""
         with open(f"/proc/{self.pid}/statm", encoding="ascii") as statm:
