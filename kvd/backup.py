@@ -172,6 +172,10 @@ def explain(
     inside = f"{member.data_folder}/member/wal"
     if not member.wal_folder and error.path == inside:
         line += "; if the member has a wal-dir, name it with --wal-dir"
+    if error.path == member.data_folder and error.offset < 0:
+        line += "; expected a folder with a member's log in it"
+    if error.offset >= 0:
+        line += "; make the backup of another member, this one has to be replaced"
     if error.path in {backup.data_folder, backup.wal_folder}:
         line += "; expected a folder that is empty, or does not exist yet"
     return line

@@ -167,7 +167,10 @@ def test_help_tells_every_flag(shell):
 
 def test_what_is_no_member_is_said(shell):
     assert shell.backup() == 1
-    assert shell.err == f"kvd: data-dir: {shell.path('d')}: there is no member's data\n"
+    assert shell.err == (
+        f"kvd: data-dir: {shell.path('d')}: there is no member's data; expected a folder "
+        "with a member's log in it\n"
+    )
     (shell.folder / "d").write_text("a file")
     assert shell.backup() == 1
     assert "identity: Not a directory" in shell.err
@@ -221,6 +224,7 @@ def test_damage_is_one_line_with_file_and_offset(shell, running):
     assert shell.backup() == 1
     (line,) = shell.err.splitlines()
     assert line.startswith(f"kvd: data-dir: {path} at offset 84: a damaged record")
+    assert line.endswith("of another member, this one has to be replaced")
     assert sorted(os.listdir(shell.folder)) == ["d"]
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from random import Random
+
 import attrs
 import pytest
 from twisted.internet.defer import Deferred
@@ -30,7 +33,7 @@ from kvd.storage.data_dir import Identity, StorageSettings
 from kvd.storage.open import Opened
 from tests.apply.conftest import Machines
 from tests.storage.fakes import IDENTITY, Machine, PowerCut, entry, seeded
-from tests.test_service import CONFIG, GET, PUT, THREE, House
+from tests.test_service import CONFIG, GET, PUT, THREE, House, Transport
 
 ME = IDENTITY.member_id
 BACKUP = Identity(0x1234, 0x5678)
@@ -51,11 +54,11 @@ def house():
     globalLogPublisher.removeObserver(observe)
 
 
-def back_up_house(house):
+def back_up_house(house, folder="/backup"):
     steps = back_up(
         house.disk,
         member=StorageSettings(data_folder="/data"),
-        backup=StorageSettings(data_folder="/backup"),
+        backup=StorageSettings(data_folder=folder),
         identity=BACKUP,
         pause=lambda _: None,
     )
@@ -184,6 +187,55 @@ def test_without_data_there_is_nothing_to_make_a_cluster_of(house):
     assert house.disk.list("/data/member") == ["snap", "wal"]
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_whatever_was_acknowledged_when_a_backup_began_is_in_it(house, seed):
+    """A backup at any turn of a member that writes and takes snapshots."""
+    random = Random(seed)
+    config = attrs.evolve(
+        CONFIG,
+        snapshot_count=random.randint(3, 20),
+        snapshot_catchup_entries=0,
+        segment_bytes=600,
+        max_wals=1,
+        max_snapshots=1,
+    )
+    house.start(config)
+    house.run()
+    begun = {}
+    acknowledged = number = 0
+    answer = b""
+    transport = None
+    while len(begun) < 8:
+        if transport is None:
+            number += 1
+            body = b"value=%d" % number
+            put = PUT.removesuffix(b"value=1").replace(b": 7", b": %d" % len(body))
+            protocol = house.reactor.ports["127.0.0.1", 2379].factory.buildProtocol(
+                None
+            )
+            transport = Transport(protocol, house.reactor)
+            protocol.makeConnection(transport)
+            protocol.dataReceived(put + body)
+        for _ in range(random.randint(1, 4)):
+            house.one_call()
+        answer = transport.value()
+        if b"\r\n\r\n" in answer:
+            assert b'"value":"%d"' % number in answer
+            acknowledged, transport = number, None
+        if acknowledged and random.randrange(40) == 0:
+            folder = f"/backup{len(begun)}"
+            back_up_house(house, folder)
+            begun[folder] = (acknowledged, number)
+    house.run(0.5)
+    house.stop()
+    for folder, (least, most) in begun.items():
+        house.start(attrs.evolve(RESTORED, data_dir=folder))
+        house.run()
+        found = int(re.search(rb'"value":"(\d+)"', house.ask(GET))[1])
+        assert least <= found <= most
+        house.stop()
+
+
 # -- the log alone ------------------------------------------------------------------------
 
 
@@ -303,7 +355,7 @@ def test_the_power_may_go_at_any_moment_of_it(start, snapshot):
     assert total >= 2
     ends = set()
     for cut_at in range(total + 1):
-        for seed in range(4):
+        for seed in range(2):
             machine = start(snapshot)
             machine.disk.cut_at = cut_at
             try:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import signal
+import subprocess
 import threading
 import time
 from http.client import HTTPConnection, HTTPException
 
 import pytest
 
+from kvd import backup
 from kvd.testing.servers import FORM, HOST
 from tests.integration.reader import (
     Reader,
@@ -130,6 +134,42 @@ def add_one(operator, first, voters):
     added = operator.start_next("join")
     operator.wait_said(f"voters={voters} learners=0", first)
     return added
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--help"], ""),
+        (["--bogus"], "flag provided but not defined: -bogus"),
+        (["--data-dir"], "flag needs an argument: -data-dir"),
+        (["--data-dir", "nowhere", "--backup-dir", "b"], "nowhere"),
+        (["-data-dir=nowhere", "-backup-dir=b", "-wal-dir=w", "-with-v3"], "nowhere"),
+    ],
+)
+def test_flags_and_statuses_are_etcdctls(
+    tmp_path, monkeypatch, etcdctl_installed, arguments, words
+):
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "ours").mkdir()
+    theirs = subprocess.run(
+        ["etcdctl", "backup", *arguments],
+        env={**os.environ, "ETCDCTL_API": "2"},
+        cwd=tmp_path / "theirs",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    monkeypatch.chdir(tmp_path / "ours")
+    said = []
+    status = backup.main(arguments, out=said.append, err=said.append)
+    assert status == theirs.returncode
+    assert words in theirs.stdout + theirs.stderr
+    assert words in "".join(said)
+    assert list((tmp_path / "ours").iterdir()) == []
+    if arguments == ["--help"]:
+        flags = re.findall(r"^ +(--[a-z0-9-]+)", theirs.stdout, re.MULTILINE)
+        assert len(flags) == 5
+        assert [flag for flag in flags if f"  {flag}" not in said[0]] == []
 
 
 def test_every_block_of_commands_is_marked():
