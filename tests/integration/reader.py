@@ -32,10 +32,19 @@ _BLOCK = re.compile(
 _ADDRESS = re.compile(r"(127\.0\.0\.1|localhost):(\d+)")
 
 
-def blocks(document: str) -> list[tuple[str, list[tuple[str, str]]]]:
+def text_of(document: str, chapter: str = "") -> str:
+    """All of it, or what stands under a heading that is underlined with dashes."""
+    text = (ROOT / document).read_text(encoding="utf-8")
+    if not chapter:
+        return text
+    body = text.split(f"\n{chapter}\n{'-' * len(chapter)}\n")[1]
+    return re.split(r"^.+\n-{4,}\n", body, maxsplit=1, flags=re.MULTILINE)[0]
+
+
+def blocks(document: str, chapter: str = "") -> list[tuple[str, list[tuple[str, str]]]]:
     """Kind, and pairs of command and expected output."""
     found = []
-    for block in _BLOCK.finditer((ROOT / document).read_text(encoding="utf-8")):
+    for block in _BLOCK.finditer(text_of(document, chapter)):
         margin = len(block["indent"]) + 3
         lines = [line[margin:] for line in block["text"].splitlines()]
         pairs: list[tuple[str, str]] = []
@@ -164,6 +173,8 @@ def needs_clients() -> None:
     assert not missing
 
 
-def every_block_is_marked(document: str) -> bool:
-    text = (ROOT / document).read_text(encoding="utf-8")
-    return text.count(".. code-block::") == len(blocks(document))
+def every_block_is_marked(document: str, chapter: str = "") -> bool:
+    found = blocks(document, chapter)
+    return bool(found) and len(found) == text_of(document, chapter).count(
+        ".. code-block::"
+    )
