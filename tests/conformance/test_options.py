@@ -112,6 +112,19 @@ ROWS = [
         )
     ),
     value("initial-cluster-state", "old"),
+    value("proxy", "maybe"),
+    value("discovery-fallback", "maybe"),
+    value("proxy-failure-wait", "-1"),
+    value("proxy-refresh-interval", "x"),
+    value("bcrypt-cost", "x"),
+    flags(
+        "two ways to begin",
+        "--initial-cluster=default=http://127.0.0.1:1",
+        "--discovery=http://127.0.0.1:1/v2/keys/t",
+        status=1,
+        said='multiple discovery or bootstrap flags are set. Choose one of "initial-'
+        'cluster", "discovery" or "discovery-srv"',
+    ),
     url("listen-client-urls", "x", "URL scheme must be http, https, unix, or unixs: x"),
     url(
         "listen-peer-urls", "ftp://127.0.0.1:1", "URL scheme must be http, https, unix"
