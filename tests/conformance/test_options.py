@@ -227,7 +227,8 @@ ROWS = [
         "--listen-peer-urls",
         ANY_PORT,
         status=1,
-        said="https",
+        said="TLS key/cert (--cert-file, --key-file) must be provided for client url "
+        "https://127.0.0.1:0 with HTTPS scheme",
     ),
     flags(
         "no such file",

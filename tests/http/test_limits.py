@@ -289,3 +289,20 @@ def test_what_waits_behind_a_watch_is_bounded(port):
     client.send(WATCH * 1000)
     assert not client.wire.reading
     assert port.v2.stats.watchers == 1
+
+
+# -- what no option changes ------------------------------------------------------------
+
+
+def test_a_json_body_has_a_mebibyte(port):
+    head = (
+        f"POST /v2/members HTTP/1.1\r\n{HOST}Content-Type: application/json\r\n"
+        "Content-Length: {}\r\n\r\n"
+    )
+    said, end = port.ask(head.format((1 << 20) + 1))
+    assert said.startswith(b"HTTP/1.1 413 ")
+    assert said.endswith(b'{"message":"request body too large"}')
+    assert end == "half"
+    client = port.connect().send(head.format(1 << 20))
+    assert client.said == b""
+    assert client.end == "open"

@@ -18,7 +18,7 @@ import pytest
 from kvd.testing.servers import free_ports, missing_tools
 
 KVD = (sys.executable, "-c", "from kvd.command import main; main()")
-SECONDS = 30
+SECONDS = 120
 
 
 @attrs.frozen
@@ -134,10 +134,11 @@ ROWS = (
         "No such file or directory; expected default, stdout, stderr or a file",
     ),
     Row(
-        "https",
+        "https without a certificate",
         "--listen-peer-urls https://127.0.0.1:{free} --data-dir {folder}/h",
-        "listen-peer-urls: https is not supported yet",
-        "expected http",
+        "peer-cert-file: TLS key/cert (--peer-cert-file, --peer-key-file) must be "
+        "provided for peer url https://127.0.0.1:{free} with HTTPS scheme",
+        "flag --listen-peer-urls)",
     ),
     Row(
         "nothing to serve",
