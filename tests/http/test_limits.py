@@ -294,15 +294,24 @@ def test_what_waits_behind_a_watch_is_bounded(port):
 # -- what no option changes ------------------------------------------------------------
 
 
-def test_a_json_body_has_a_mebibyte(port):
+@pytest.mark.parametrize(
+    ("method", "target", "most"),
+    [
+        ("POST", "/v2/members", 64 << 10),
+        ("PUT", "/v2/members/1f", 64 << 10),
+        ("PUT", "/v2/auth/users/root", 1 << 20),
+        ("PUT", "/v2/auth/roles/r", 1 << 20),
+    ],
+)
+def test_a_json_body_is_bounded(port, method, target, most):
     head = (
-        f"POST /v2/members HTTP/1.1\r\n{HOST}Content-Type: application/json\r\n"
+        f"{method} {target} HTTP/1.1\r\n{HOST}Content-Type: application/json\r\n"
         "Content-Length: {}\r\n\r\n"
     )
-    said, end = port.ask(head.format((1 << 20) + 1))
+    said, end = port.ask(head.format(most + 1))
     assert said.startswith(b"HTTP/1.1 413 ")
     assert said.endswith(b'{"message":"request body too large"}')
     assert end == "half"
-    client = port.connect().send(head.format(1 << 20))
+    client = port.connect().send(head.format(most))
     assert client.said == b""
     assert client.end == "open"
