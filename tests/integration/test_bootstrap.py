@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from kvd.cluster.ids import member_id_of
 from kvd.testing.servers import (
     HOST,
     Make,
@@ -29,6 +30,7 @@ from tests.integration.conftest import require
 from tests.integration.nameserver import name_server
 
 SECONDS = 30
+PEERS = "initial-advertise-peer-urls"
 FAST = {"heartbeat-interval": 50, "election-timeout": 500}
 _tokens = itertools.count(1)
 
@@ -134,13 +136,20 @@ def found(service, tmp_path_factory) -> Iterator[list[Server]]:
         kill_all(members)
 
 
-def test_members_find_each_other_through_kvd(found, service):
-    url = str(found[0].options["discovery"])
+def check_entries(service: Server, members: list[Server]) -> None:
+    """Each registered its name and URL under its id, which follows from URL and token."""
+    url = str(members[0].options["discovery"])
     _, _, body = service.ask(url.removeprefix(service.url))
     nodes = json.loads(body)["node"]["nodes"]
-    assert {node["value"] for node in nodes} == {
-        f"{each.name}={each.options['initial-advertise-peer-urls']}" for each in found
+    peers = {each.name: str(each.options[PEERS]) for each in members}
+    assert {node["key"].rpartition("/")[2]: node["value"] for node in nodes} == {
+        f"{member_id_of([peer], url):x}": f"{name}={peer}"
+        for name, peer in peers.items()
     }
+
+
+def test_members_find_each_other_through_kvd(found, service):
+    check_entries(service, found)
 
 
 def test_a_full_cluster_takes_nobody(found, started):
@@ -218,7 +227,18 @@ def test_members_find_each_other_through_etcd(etcd, started):
 
 @pytest.mark.oracle
 def test_members_of_etcd_find_each_other_through_kvd(etcd, service, started):
-    all_serve(started(3, Make.ETCD, discovery=token(service)))
+    members = started(3, Make.ETCD, discovery=token(service))
+    all_serve(members)
+    check_entries(service, members)
+
+
+def srv(server: str) -> dict[str, object]:
+    """Options of a member that asks this name server."""
+    return {
+        "discovery-srv": "cluster.example",
+        "discovery-srv-name": "blue",
+        "name-servers": server,
+    }
 
 
 def test_members_are_found_in_the_dns(started, tmp_path):
@@ -228,22 +248,11 @@ def test_members_are_found_in_the_dns(started, tmp_path):
     try:
         with name_server("cluster.example", *services) as server:
             for each in members:
-                each.options |= {
-                    "discovery-srv": "cluster.example",
-                    "discovery-srv-name": "blue",
-                    "name-servers": server,
-                }
+                each.options |= srv(server)
                 each.start()
             all_serve(members)
-            (stranger,) = started(
-                1, **{"discovery-srv": "cluster.example", "name-servers": server}
-            )
-            log = ends(stranger)
-            assert "discovery-srv: error querying DNS SRV records for" in log
-            assert "_etcd-server is not known to the DNS" in log
-            stranger.options["discovery-srv-name"] = "blue"
-            stranger.start()
-            text = 'cannot find local etcd member "m1" in SRV records'
+            (stranger,) = started(1, name="x", **srv(server))
+            text = 'discovery-srv: cannot find local etcd member "x" in SRV records'
             assert text in ends(stranger)
     finally:
         kill_all(members)
