@@ -57,7 +57,8 @@ def with_reachable_urls(
             "advertise_client_urls", config.advertise_client_urls
         ),
     )
-    if "initial-cluster" not in given and "initial_advertise_peer_urls" in urls:
+    defaulted = "initial-cluster" not in given and bool(config.initial_cluster)
+    if defaulted and "initial_advertise_peer_urls" in urls:
         own = (config.name, changed.initial_advertise_peer_urls)
         changed = attrs.evolve(changed, initial_cluster=(own,))
     said = " and ".join(url for each in urls.values() for url in each)

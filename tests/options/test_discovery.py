@@ -6,6 +6,7 @@ import attrs
 import pytest
 
 from kvd.config import Config
+from kvd.options.advertised import with_reachable_urls
 from kvd.options.places import (
     DiscoveryUrl,
     Domain,
@@ -170,3 +171,20 @@ def test_the_scheme_of_a_peer_url_counts():
         ]
     )
     assert "--initial-cluster has default=https://127.0.0.1:2380 but missing" in line
+
+
+def test_an_address_found_for_the_others_is_not_a_cluster():
+    """What is advertised by default on 0.0.0.0 must not take discovery's place."""
+    config, (line,) = with_reachable_urls(
+        attrs.evolve(
+            Config(),
+            discovery=TOKEN,
+            initial_cluster=(),
+            listen_peer_urls=("http://0.0.0.0:2380",),
+        ),
+        {},
+        lambda: "10.0.0.7",
+    )
+    assert config.initial_advertise_peer_urls == ("http://10.0.0.7:2380",)
+    assert config.initial_cluster == ()
+    assert "default route" in line
