@@ -8,8 +8,9 @@ def test_each_bound_is_twice_the_one_before():
 
 
 def test_a_value_on_a_bound_belongs_below_it():
-    histogram = Histogram((1.0, 2.0))
-    for value in (0.5, 1.0, 1.5, 2.0, 2.5, 100.0):
-        histogram.observe(value)
-    assert histogram.counts == [2, 2, 2]
-    assert histogram.total == 107.5
+    for observe in (Histogram.observe, lambda self, value: self.observer()(value)):
+        histogram = Histogram((1.0, 2.0))
+        for value in (0.5, 1.0, 1.5, 2.0, 2.5, 100.0):
+            observe(histogram, value)
+        assert histogram.counts == [2, 2, 2]
+        assert histogram.total == 107.5

@@ -34,7 +34,7 @@ class RequestCounts:
         self.failed: dict[tuple[str, int], int] = {}
         self.taken_seconds = {method: Histogram(TAKEN_SECONDS) for method in METHODS}
         self.succeeded = {
-            method: histogram.observe
+            method: histogram.observer()
             for method, histogram in self.taken_seconds.items()
         }
         self.healthy = 0

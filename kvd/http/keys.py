@@ -147,7 +147,11 @@ class Keys:
 
     def _get(self, path: str, params: KeyParams) -> Response:
         event = self._store.get(path, recursive=params.recursive, sorted=params.sorted)
-        return self._success(event)
+        return Response(
+            200,
+            self._raft_headers(event.etcd_index),
+            event_json(event, now_ns=self._wall_time_ns()),
+        )
 
     def _quorum_get(self, request: Request, asked: _Asked) -> Deferred[Answer]:
         """What may be read is decided, as what is read, once the read is confirmed."""
