@@ -6,6 +6,7 @@ import concurrent.futures
 import hashlib
 import json
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -17,6 +18,7 @@ from tests.conformance.conftest import SUBJECT
 pytestmark = pytest.mark.oracle
 
 ELECTION_MS = 500
+LATE_SECONDS = 5.0
 TIMEOUT_SECONDS = 5.0 + 2 * ELECTION_MS / 1000
 ANSWERED = (
     "GET /v2/keys/a",
@@ -108,6 +110,110 @@ def test_only_the_leader_has_statistics_of_followers(clusters) -> None:
     assert shapes[1][0] == 403
 
 
+# Asked of a follower: each counter of the store rises, the odd ones among them.
+AT_A_FOLLOWER = (
+    ("PUT", "/v2/keys/s", "value=1"),
+    ("PUT", "/v2/keys/s/x", "value=1"),
+    ("PUT", "/v2/keys/s/x?prevExist=false", "value=1"),
+    ("POST", "/v2/keys/q", "value=1"),
+    ("PUT", "/v2/keys/s?prevValue=1", "value=2"),
+    ("PUT", "/v2/keys/s?prevValue=1", "value=2"),
+    ("PUT", "/v2/keys?prevIndex=1", "value=1"),
+    ("PUT", "/v2/keys/q?prevExist=true", "value=1"),
+    ("PUT", "/v2/keys/no?prevExist=true", "value=1"),
+    ("DELETE", "/v2/keys", None),
+    ("DELETE", "/v2/keys/no", None),
+    ("DELETE", "/v2/keys/q?prevIndex=1", None),
+    ("DELETE", "/v2/keys/no?prevIndex=1", None),
+    ("PUT", "/v2/keys/s", "value=1&ttl=1"),
+    ("GET", "/v2/keys/q", None),
+    ("HEAD", "/v2/keys/no", None),
+    ("GET", "/v2/keys/s?wait=true&waitIndex=x", None),
+)
+
+
+def test_writes_count_on_every_member_and_gets_where_they_are_served(clusters) -> None:
+    rises = []
+    for servers in clusters:
+        leader = servers[0].leader_name()
+        asked, *others = sorted(servers, key=lambda each: each.name == leader)
+        members = (asked, *others)
+        before = [_counted(member) for member in members]
+        for method, path, form in AT_A_FOLLOWER:
+            assert asked.ask(path, method, form)[0]
+        _wait_until(
+            lambda: all(
+                _counted(each)["expireCount"] == was["expireCount"] + 1
+                for each, was in zip(members, before, strict=True)
+            )
+        )
+        rises.append(
+            [
+                {name: value - was[name] for name, value in _counted(each).items()}
+                for each, was in zip(members, before, strict=True)
+            ]
+        )
+    assert rises[0] == rises[1]
+    asked_rise, *other_rises = rises[1]
+    local = {"getsSuccess": 1, "getsFail": 17}
+    assert {name: asked_rise[name] for name in local} == local
+    for rise in other_rises:
+        assert rise == {**asked_rise, **dict.fromkeys(local, 0)}
+    assert all(value for name, value in asked_rise.items() if name != "watchers")
+
+
+def test_watchers_are_counted_where_they_wait(clusters) -> None:
+    for servers in clusters:
+        asked, *others = servers
+        side = Side(asked.port)
+        before = [_counted(server)["watchers"] for server in servers]
+        assert "200 OK" in side.step("w> GET /v2/keys/w?wait=true").text
+        assert _counted(asked)["watchers"] == before[0] + 1
+        assert [_counted(each)["watchers"] for each in others] == before[1:]
+        side.close()
+        _wait_until(lambda: _counted(asked)["watchers"] == before[0])
+
+
+def test_leader_and_followers_tell_the_same_of_themselves(clusters) -> None:
+    told = []
+    for servers in clusters:
+        names = _names(servers)
+        leader = servers[0].leader_name()
+        for _ in range(3):
+            servers[0].ask("/v2/keys/traffic", "PUT", "value=1")
+        for server in sorted(servers, key=lambda each: each.name != leader):
+            about = json.loads(server.ask("/v2/stats/self")[2])
+            assert list(about["leaderInfo"]) == ["leader", "uptime", "startTime"]
+            told.append(
+                (
+                    about["state"],
+                    names[about["leaderInfo"]["leader"]] == f"<id of {leader}>",
+                    about["recvAppendRequestCnt"] > 0,
+                    about["sendAppendRequestCnt"] > 0,
+                    list(about),
+                )
+            )
+    half = len(told) // 2
+    assert told[:half] == told[half:]
+    assert [each[0] for each in told[half:]] == [
+        "StateLeader",
+        "StateFollower",
+        "StateFollower",
+    ]
+
+
+def _counted(server: Server) -> dict[str, int]:
+    counted: dict[str, int] = json.loads(server.ask("/v2/stats/store")[2])
+    return counted
+
+
+def _wait_until(happened: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + LATE_SECONDS
+    while not happened():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
+
+
 def _shape(told: dict) -> object:
     if "followers" not in told:
         return told
@@ -146,6 +252,8 @@ def test_the_last_of_three_answers_as_etcd_does(clusters) -> None:
             [pool.submit(_timed, side(which), step) for which in (0, 1)]
             for step in CHANGES
         ]
+        for which in (0, 1):
+            _check_statistics_without_a_leader(clusters[which][last[which]])
         for step in ANSWERED:
             oracle, subject = (_timed(side(which), step) for which in (0, 1))
             assert _anonymous(oracle[0]) == _anonymous(subject[0]), step
@@ -162,6 +270,22 @@ def test_the_last_of_three_answers_as_etcd_does(clusters) -> None:
             assert oracle[0] == subject[0], step
             if SUBJECT is Make.KVD:
                 assert subject[1] < 2.0, step
+
+
+def _check_statistics_without_a_leader(server: Server) -> None:
+    """Etcd goes on to say that it leads; kvd says what is (differences)."""
+    about = json.loads(server.ask("/v2/stats/self")[2])
+    if server.make is Make.KVD:
+        assert about["state"] == "StateFollower"
+        assert about["leaderInfo"]["leader"] == ""
+        assert about["leaderInfo"]["uptime"] == "0s"
+    else:
+        assert about["state"] == "StateLeader"
+        assert about["leaderInfo"]["leader"] == about["id"]
+    status = json.loads(server.ask("/debug/vars")[2])["raft.status"]
+    assert (status["lead"], status["progress"]) == ("0", {})
+    assert status["raftState"] != "StateLeader"
+    assert server.ask("/metrics")[2].count(b"\netcd_server_has_leader 0") == 1
 
 
 def _timed(side: Side, step: Step) -> tuple[str, float]:
