@@ -126,6 +126,7 @@ class Beginning:
         joining = Joining(
             config=self._config,
             connect=self._connect,
+            lookup=partial(addresses_of, self._reactor),
             clock=self._reactor,
             begun=begun,
         )

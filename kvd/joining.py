@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from urllib.parse import urlsplit
+
 import attrs
 from twisted.internet.interfaces import IReactorTime
 
+from kvd.addresses import Lookup
 from kvd.cluster.facts import ClusterFacts
 from kvd.cluster.machine import version_number
 from kvd.cluster.members import MemberRecord
@@ -12,6 +17,7 @@ from kvd.compose import CLUSTER_VERSION
 from kvd.config import Config
 from kvd.errors import ConfigError, PeerError
 from kvd.options.checks import comparable, founding_problems
+from kvd.options.values import is_address
 from kvd.peer.asking import ASK_SECONDS, ask_members
 from kvd.peer.dialling import Connect
 from kvd.storage.data_dir import Identity
@@ -39,6 +45,7 @@ class Joining:
     One that is asked may lag behind the addition of this member: the next one is asked
     before anything is refused.
 
+    :param lookup: all addresses of a name, none if it has none.
     :param begun: the identity on the disk, if an earlier attempt got that far.
     """
 
@@ -47,13 +54,16 @@ class Joining:
         *,
         config: Config,
         connect: Connect,
+        lookup: Lookup,
         clock: IReactorTime,
         begun: Identity | None,
     ) -> None:
         self._config = config
         self._connect = connect
+        self._lookup = lookup
         self._clock = clock
         self._begun = begun
+        self._addresses: dict[str, frozenset[str]] = {}  # of names looked up
 
     async def ask(self) -> Joined:
         """
@@ -79,7 +89,7 @@ class Joining:
                     [url],
                     seconds=min(ASK_SECONDS, JOIN_SECONDS / len(urls)),
                 )
-                return self._place_in(facts)
+                return await self._place_in(facts)
             except PeerError as problem:
                 unreachable.append(str(problem))
             except ConfigError as refusal:
@@ -101,7 +111,7 @@ class Joining:
             ]
         )
 
-    def _place_in(self, facts: ClusterFacts) -> Joined:
+    async def _place_in(self, facts: ClusterFacts) -> Joined:
         """:raises ConfigError: none, or not the one that was begun."""
         theirs, ours = version_number(facts.version), version_number(CLUSTER_VERSION)
         if theirs is not None and ours is not None and theirs[:2] > ours[:2]:
@@ -114,7 +124,7 @@ class Joining:
                     )
                 ]
             )
-        own = self._match(facts)
+        own = await self._match(facts)
         identity = Identity(own.member_id, facts.cluster_id)
         if self._begun is not None and self._begun != identity:
             raise ConfigError(
@@ -140,12 +150,9 @@ class Joining:
             )
         return Joined(identity, facts.members)
 
-    def _match(self, facts: ClusterFacts) -> MemberRecord:
+    async def _match(self, facts: ClusterFacts) -> MemberRecord:
         """Each member must be one of initial-cluster, and the other way round."""
-        wanted = {
-            frozenset(map(comparable, urls)): name
-            for name, urls in self._config.initial_cluster
-        }
+        wanted = dict(self._config.initial_cluster)
         if len(facts.members) != len(wanted):
             raise self._invalid(
                 facts,
@@ -154,18 +161,44 @@ class Joining:
                 f"{len(facts.members)}; add this member to the cluster first, and name "
                 "all members",
             )
-        found = {}
+        found: dict[str, MemberRecord] = {}
         for record in facts.members:
-            name = wanted.get(frozenset(map(comparable, record.peer_urls)))
-            if name is None or name in found:
+            for name, urls in wanted.items():
+                if name not in found and await self._same(record.peer_urls, urls):
+                    found[name] = record
+                    break
+            else:
                 raise self._invalid(
                     facts,
                     "PeerURLs: no match found for existing member "
                     f"({record.member_id:x}, [{' '.join(record.peer_urls)}])",
-                    "expected its peer URLs, exactly as the cluster has them",
+                    "expected its peer URLs, all of them, as the cluster has them",
                 )
-            found[name] = record
         return found[self._config.name]
+
+    async def _same(self, some: Sequence[str], others: Sequence[str]) -> bool:
+        """Whether they lead to the same places; names are looked up if need be."""
+        if set(map(comparable, some)) == set(map(comparable, others)):
+            return True
+        if len(some) != len(others) or all(
+            is_address(urlsplit(url).hostname or "") for url in (*some, *others)
+        ):
+            return False
+        mine = [await self._places(url) for url in some]
+        theirs = [await self._places(url) for url in others]
+        return all(any(a & b for b in theirs) for a in mine) and all(
+            any(a & b for a in mine) for b in theirs
+        )
+
+    async def _places(self, url: str) -> AbstractSet[object]:
+        """Where it leads, once for each address of a name."""
+        host = urlsplit(url).hostname or ""
+        if is_address(host):
+            return {comparable(url)}
+        if host not in self._addresses:
+            self._addresses[host] = await self._lookup(host)
+        found = self._addresses[host]
+        return {comparable(_at(url, address)) for address in found} or {url}
 
     def _invalid(self, facts: ClusterFacts, words: str, way_out: str) -> ConfigError:
         known = ",".join(
@@ -175,3 +208,9 @@ class Joining:
         )
         line = f"error validating peerURLs of cluster {facts.cluster_id:x} ({known})"
         return ConfigError([f"initial-cluster: {line}: {words}; {way_out}"])
+
+
+def _at(url: str, address: str) -> str:
+    parts = urlsplit(url)
+    host = f"[{address}]" if ":" in address else address
+    return parts._replace(netloc=f"{host}:{parts.port}").geturl()

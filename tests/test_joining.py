@@ -2,7 +2,7 @@
 
 import attrs
 import pytest
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 
 from kvd.cluster.members import MemberRecord
 from kvd.config import Config
@@ -17,7 +17,6 @@ NEW = MemberRecord(7, "", ("http://localhost:2380",), (), learner=True)
 CONFIG = Config(
     name="new",
     initial_cluster_state="existing",
-    initial_advertise_peer_urls=("http://127.0.0.1:2380",),
     initial_cluster=(
         ("one", ("http://m1:2380",)),
         ("other", ("http://b2:2380", "http://m2:2380")),
@@ -27,10 +26,19 @@ CONFIG = Config(
 IDENTITY = Identity(7, 0xC1)
 
 
-def asked(world, config=CONFIG, begun=None):
+NAMES = {"m2.example": {"10.0.0.2"}, "b2.example": {"10.0.1.2", "10.0.0.7"}}
+
+
+def asked(world, config=CONFIG, begun=None, looked_up=None):
+    def lookup(host):
+        if looked_up is not None:
+            looked_up.append(host)
+        return succeed(frozenset(NAMES.get(host, ())))
+
     joining = Joining(
         config=config,
         connect=world.network.endpoint,
+        lookup=lookup,
         clock=world.clock,
         begun=begun,
     )
@@ -80,6 +88,33 @@ def test_all_peer_urls_of_each_member_must_be_named():
     assert "existing member (7, [http://m9:2380])" in refusal(
         running(ONE, TWO, elsewhere)
     )
+
+
+def test_names_are_looked_up_where_urls_are_written_in_another_way():
+    by_name = ("http://m2.example:2380", "http://b2.example:2380")
+    config = attrs.evolve(
+        CONFIG,
+        initial_cluster=(
+            ("one", ("http://m1:2380",)),
+            ("other", by_name),
+            ("new", ("http://127.0.0.1:2380",)),
+        ),
+    )
+    members = ("http://10.0.1.2:2380", "http://10.0.0.2:2380")
+    looked_up = []
+    world = running(ONE, attrs.evolve(TWO, peer_urls=members), NEW)
+    assert asked(world, config, looked_up=looked_up).identity == IDENTITY
+    assert sorted(set(looked_up)) == sorted(looked_up), "each once"
+    # Another port, another address, or a name that nobody knows are other places.
+    for wrong in ("http://10.0.1.2:2381", "http://10.0.1.3:2380", "http://x.y:2380"):
+        urls = (wrong, members[1])
+        line = refusal(running(ONE, attrs.evolve(TWO, peer_urls=urls), NEW), config)
+        assert "no match found for existing member (2, [" in line
+    # As it is written it is right, and nobody needs a name server.
+    looked_up.clear()
+    world = running(ONE, attrs.evolve(TWO, peer_urls=by_name), NEW)
+    assert asked(world, config, looked_up=looked_up).identity == IDENTITY
+    assert set(looked_up) <= {"m1"}
 
 
 def test_a_list_with_one_member_twice_is_no_list():

@@ -193,7 +193,10 @@ def founding_problems(
                 said,
             )
         )
-    elif "initial-advertise-peer-urls" not in unsure:
+    elif (
+        "initial-advertise-peer-urls" not in unsure
+        and config.initial_cluster_state == "new"  # else the cluster knows its URLs
+    ):
         problems.extend(_advertised_problems(config, members[config.name], given))
     urls = [url for _, urls in config.initial_cluster for url in urls]
     if len(set(map(comparable, urls))) != len(urls):

@@ -350,6 +350,13 @@ def test_options_that_do_not_fit_together(file, said):
     assert any(said in line for line in problems(file)), problems(file)
 
 
+def test_who_joins_need_not_say_how_it_is_reached():
+    # The cluster knows it; etcd compares nothing either.
+    file = "initial-cluster: default=http://10.0.0.1:1\ninitial-cluster-state: "
+    assert loaded(file + "existing").config.initial_cluster_state == "existing"
+    assert any("missing from" in line for line in problems(file + "new"))
+
+
 def test_initial_options_do_not_matter_once_there_is_a_member():
     file = "initial-cluster: a=http://127.0.0.1:1\ninitial-cluster-state: existing"
     assert loaded(file, new=False).config.name == "default"
