@@ -27,6 +27,7 @@ setup(
     install_requires=[
         "attrs>=23.2",
         "bcrypt>=4.1",
+        "cryptography>=43",
         "klein>=24.8",
         "prometheus-client>=0.21",
         "pyopenssl>=24.1",

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import subprocess
 
+import etcd
+
 from tests.integration.reader import ROOT, blocks, every_block_is_marked, needs_clients
 
 
 def test_every_block_of_commands_is_marked():
     assert every_block_is_marked("README.rst")
     kinds = [kind for kind, _ in blocks("README.rst")]
-    assert kinds == ["member", "suite", "client", "client", "members", "client"]
+    assert kinds == [
+        *("member", "suite", "client", "client", "members", "client"),
+        *("certificates", "secured", "client", "client"),
+    ]
 
 
 def test_the_suite_is_a_target_of_make():
@@ -50,6 +55,32 @@ def test_three_members(reader):
     reader.wait_ready()
     reader.type(blocks("README.rst")[5][1])
     assert reader.stop() == [0, 0, 0]
+
+
+def test_three_members_with_tls(reader):
+    needs_clients()
+    steps = [pairs for _, pairs in blocks("README.rst")]
+    reader.type(steps[6])
+    for command, _ in steps[7]:
+        reader.start(command)
+    reader.wait_ready()
+    reader.type(steps[8])
+    python_etcd_reads(reader)
+    reader.type(steps[9])
+    assert reader.stop() == [0, 0, 0]
+
+
+def python_etcd_reads(reader):
+    folder = reader.folder / "certificates"
+    client = etcd.Client(
+        host="127.0.0.1",
+        port=int(reader.ports["22379"]),
+        protocol="https",
+        ca_cert=str(folder / "ca.pem"),
+        cert=(str(folder / "client-anna.pem"), str(folder / "client-anna.key")),
+    )
+    assert client.read("/secret").value == "sealed"
+    client.http.clear()
 
 
 def test_two_starts_of_the_single_example(reader):
