@@ -6,6 +6,7 @@ import socket
 from typing import Final
 
 from twisted.internet.interfaces import ITCPTransport
+from twisted.protocols.tls import TLSMemoryBIOProtocol
 
 IDLE_SECONDS: Final = 30
 """Of silence, after which the other side is asked whether it is there; as Go does."""
@@ -23,6 +24,8 @@ def watch_over(transport: object, *, write_milliseconds: int) -> None:
     :param write_milliseconds: for what was sent to be acknowledged; 0: what the system
         thinks right, about a quarter of an hour.
     """
+    if isinstance(transport, TLSMemoryBIOProtocol):
+        transport = transport.transport
     if not ITCPTransport.providedBy(transport):
         return
     transport.setTcpKeepAlive(True)

@@ -24,6 +24,7 @@ from kvd.config import Config
 from kvd.diagnostics.exposition import Exposition, ProcessFigures
 from kvd.errors import ConfigError, StorageError
 from kvd.node.settled import settled
+from kvd.peer.dialling import Connect
 from kvd.ports import Ports
 from kvd.process import Process, StallWatchdog
 from kvd.proxy.asking import Asking
@@ -101,16 +102,12 @@ class ProxyService(MultiService):
             config.listen_client_urls,
             self._secured.client.accept,
         )
-        self._client = MemberClient(
-            reactor=reactor,
-            connect=partial(
-                self._secured.connect_to_client_url,
-                seconds=config.proxy_dial_timeout / 1000,
-            ),
-            prepare=partial(watch_over, write_milliseconds=config.proxy_write_timeout),
-            dial_seconds=config.proxy_dial_timeout / 1000,
-            read_seconds=config.proxy_read_timeout / 1000,
+        seconds = config.proxy_dial_timeout / 1000
+        self._client = self._make_client(
+            partial(self._secured.connect_to_client_url, seconds=seconds)
         )
+        # An etcd's peer port, where other certificates are shown than to clients.
+        self._peers = self._make_client(self._secured.connect)
         self._endpoints = Endpoints(
             clock=reactor,
             shuffle=SystemRandom().shuffle,
@@ -120,7 +117,7 @@ class ProxyService(MultiService):
             clock=reactor,
             endpoints=self._endpoints,
             ask=Asking(
-                connect=self._secured.connect, clock=reactor, upstream=self._client
+                connect=self._secured.connect, clock=reactor, upstream=self._peers
             ).ask,
             keep=self._keep,
             interval_seconds=config.proxy_refresh_interval / 1000,
@@ -134,6 +131,16 @@ class ProxyService(MultiService):
         self._starting: Deferred[None] | None = None
         self._stopping = False
         self.serving: Deferred[None] = Deferred()
+
+    def _make_client(self, connect: Connect) -> MemberClient:
+        config = self.config
+        return MemberClient(
+            reactor=self._reactor,
+            connect=connect,
+            prepare=partial(watch_over, write_milliseconds=config.proxy_write_timeout),
+            dial_seconds=config.proxy_dial_timeout / 1000,
+            read_seconds=config.proxy_read_timeout / 1000,
+        )
 
     def _make_port(self) -> ProxyPort:
         config, counts, exposition = self.config, Counts(), Exposition()
@@ -178,7 +185,7 @@ class ProxyService(MultiService):
         self._watchdog.start()
         self._say_who()
         self._secured.start()
-        self._process.on_hangup(self._secured.reload)
+        self._process.on_hangup(self.reload)
         problems = self._ports.open()
         if problems:
             raise ConfigError(problems)
@@ -242,6 +249,10 @@ class ProxyService(MultiService):
 
     # -- stop -----------------------------------------------------------------------
 
+    def reload(self) -> None:
+        """Look at certificates, keys and revocation lists now; as SIGHUP does."""
+        self._secured.reload()
+
     def stopService(self) -> Deferred[None]:
         """Answer what is in flight, end watches, close the files; fires then."""
         stopping = Deferred.fromCoroutine(self._stop())
@@ -265,6 +276,7 @@ class ProxyService(MultiService):
         await self._ports.close()
         await self._port.drain(_DRAIN_SECONDS)
         await self._client.close()
+        await self._peers.close()
         if self._worker is not None:
             await self._worker.call(self._folder.release)
             await self._worker.stop()

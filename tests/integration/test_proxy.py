@@ -22,6 +22,7 @@ from kvd.testing.servers import (
     start_all,
 )
 from kvd.testing.wire import Closed, Connection
+from kvd.tls.generate import main as make_certificates
 from tests.integration.conftest import require, run
 
 SECONDS = 30.0
@@ -281,6 +282,57 @@ def test_a_proxy_of_kvds_before_a_member_of_etcds(started, tmp_path):
     assert etcdctl("get", "/color/of/roses") == "red\n"
     assert etcdctl("ls", "--recursive") == "/color\n/color/of\n/color/of/roses\n"
     assert "cluster is healthy" in etcdctl("cluster-health")
+
+
+def test_with_tls_on_every_side(started, tmp_path, curl_installed):
+    certs = tmp_path / "certs"
+    assert make_certificates([str(certs)]) == 0
+    authority = str(certs / "ca.pem")
+    peers_own = {
+        "peer-cert-file": str(certs / "peer.pem"),
+        "peer-key-file": str(certs / "peer.key"),
+        "peer-trusted-ca-file": authority,
+    }
+    (member,) = cluster(Make.KVD, tmp_path, 1, **peers_own)
+    for name, said in member.options.items():
+        member.options[name] = str(said).replace("http:", "https:")
+    member.options |= {
+        "cert-file": str(certs / "server.pem"),
+        "key-file": str(certs / "server.key"),
+    }
+    started.append(member)
+    member.start()
+    wait_for(lambda: "ready to serve" in log_of(member), member)
+    (plain_port,) = free_ports(1)
+    proxy = proxy_before(Make.KVD, tmp_path / "proxy", peers([member]), **peers_own)
+    secure, plain = f"https://127.0.0.1:{proxy.port}", f"http://127.0.0.1:{plain_port}"
+    proxy.options |= {
+        "listen-client-urls": f"{secure},{plain}",
+        "cert-file": str(certs / "peer.pem"),  # it is shown to members, too
+        "key-file": str(certs / "peer.key"),
+        "trusted-ca-file": authority,
+    }
+    started.append(proxy)
+    proxy.start()
+    wait_for(lambda: "ready to serve" in log_of(proxy), proxy)
+
+    def curl(*words: str) -> str:
+        done = run("curl", "-sS", *words)
+        assert done.returncode == 0, done
+        return done.stdout
+
+    shown = ("--cacert", authority, "--cert", f"{certs}/peer.pem", "--key")
+    url = f"{secure}/v2/keys/a"
+    put_there = curl(*shown, f"{certs}/peer.key", url, "-XPUT", "-dvalue=1")
+    assert json.loads(put_there)["node"]["value"] == "1"
+    assert json.loads(curl(f"{plain}/v2/keys/a"))["node"]["value"] == "1"
+    assert curl(f"{plain}{LOCAL}") == f'{{"endpoints":["{advertised(member)}"]}}\n'
+    assert run("curl", "-sS", "-k", url).returncode != 0  # no certificate is shown
+    assert "Traceback" not in log_of(proxy)
+
+
+def advertised(server: Server) -> str:
+    return str(server.options["advertise-client-urls"])
 
 
 def test_data_dir_lock(started, tmp_path):
