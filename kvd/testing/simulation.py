@@ -11,6 +11,7 @@ import attrs
 from kvd.testing.clients import KEYS, TREES, Client
 from kvd.testing.cluster import SimulatedCluster
 from kvd.testing.faults import ALONE, NAMES, Nemesis
+from kvd.testing.granting import GrantingClient
 from kvd.testing.invariants import Violated
 from kvd.testing.linearizability import check_indexes, keys_not_linearizable
 from kvd.testing.member import Parts, Run, Sizes
@@ -34,6 +35,8 @@ class Plan:
 
     :ivar faults: the kinds that may strike.
     :ivar pause_seconds: between two faults, on average.
+    :ivar wire: whether messages are encoded and decoded on their way.
+    :ivar grants: whether users, roles and the switch are changed meanwhile.
     """
 
     seed: int
@@ -45,6 +48,7 @@ class Plan:
     pause_seconds: float
     sizes: Sizes
     wire: bool = False
+    grants: bool = False
 
 
 def plan_of(seed: int, members: int = 0) -> Plan:
@@ -74,6 +78,7 @@ def plan_of(seed: int, members: int = 0) -> Plan:
             append_bytes_max=random.choice((1, 256, 4096)),
         ),
         wire=seed % 16 == 0,
+        grants=seed % 4 == 3,
     )
 
 
@@ -126,6 +131,7 @@ class Simulation:
             )
             for number in range(plan.clients)
         ]
+        self.granting = GrantingClient(self.cluster, Random(f"{plan.seed} granting"))
         self.watchers = [
             WatchingClient(
                 number, self.cluster, Random(f"{plan.seed} watcher {number}")
@@ -163,6 +169,8 @@ class Simulation:
             client.start()
         for watcher in self.watchers:
             watcher.start()
+        if self.plan.grants:
+            self.granting.start()
         self.nemesis.start()
         cluster.run(self.plan.seconds)
         self.nemesis.stop()
@@ -190,6 +198,7 @@ class Simulation:
                 f"liveness: no write in {SETTLE_ELECTIONS} election timeouts after "
                 f"everything was healed"
             )
+        self.granting.stop()
         for client in self.clients:
             client.stop()
         self._wait("an answer", lambda: any(client.busy for client in self.clients))

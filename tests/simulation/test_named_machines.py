@@ -1,7 +1,10 @@
 """RELIABILITY's K and W rows on whole members."""
 
 from kvd.errors import RequestError, Unavailable
-from kvd.v2.commands import Op
+from kvd.v2.accounts import PutRole, PutUser, Refused
+from kvd.v2.authcodec import RemoveUser, Switch
+from kvd.v2.commands import Asker, Op
+from kvd.v2.permissions import Permissions
 
 from .world import World
 
@@ -156,3 +159,69 @@ def test_watch_order_over_leader_change_and_hop():
     events = world.cluster.chronicle.events
     start = events.index(got[0])
     assert got == events[start : start + 60]
+
+
+def test_enable_auth_keeps_members_identical():
+    """A05: with writes under way, a member cut off, snapshots, and a crash of all."""
+    world = World(3, snapshot_count=10, catchup_entries=0)
+    leader = world.lead()
+    slow = world.others(leader)[0]
+    assert world.authorise(leader, PutUser("root", "hash")).created
+    world.authorise(leader, PutRole("r", Permissions(None, ("/mine/*",))))
+    world.authorise(leader, PutUser("ann", "hash", roles=("r",)))
+    world.settle()
+    world.isolate(slow.member_id)
+    early = [world.begin(leader, Op.SET, f"/k{n}", "v") for n in range(5)]
+    assert world.authorise(leader, Switch(True)).created  # and the guest role
+    late = [world.begin(leader, Op.SET, f"/l{n}", "v") for n in range(5)]
+    world.until(lambda: all(early) and all(late))
+    root = Asker("root", leader.auth.index)
+    world.authorise(
+        leader, PutRole("guest", revoke=Permissions(("/*",), ("/*",))), root
+    )
+    refused = world.begin(leader, Op.SET, "/k", "v")
+    ann = Asker("ann", leader.auth.index)
+    written = world.begin(leader, Op.SET, "/mine/k", "v", by=ann)
+    world.until(lambda: refused and written)
+    assert refused[0].value.code == 110
+    assert written[0].value.action == "set"
+    assert not slow.auth.enabled
+    world.heal()
+    world.settle()
+    assert world.cluster.counts["snapshot_restored"] > 0
+    for machine in world.cluster.machines.values():
+        world.cluster.power_cut(machine)
+    leader = world.lead()
+    world.settle()
+    assert all(run.auth.enabled for run in world.cluster.serving())
+    refusal = Refused(401, "Insufficient credentials")
+    assert world.authorise(leader, Switch(False)) == refusal
+
+
+def test_a_right_that_was_revoked_is_refused_on_every_member():
+    """A03: a member that lags lets a write in, and the log refuses it."""
+    world = World(3)
+    leader = world.lead()
+    world.authorise(leader, PutUser("root", "hash"))
+    world.authorise(leader, PutRole("r", Permissions(None, ("/mine/*",))))
+    world.authorise(leader, PutUser("ann", "hash", roles=("r",)))
+    world.authorise(leader, Switch(True))
+    world.settle()
+    slow = world.others(leader)[0]
+    ann, root = Asker("ann", slow.auth.index), Asker("root", slow.auth.index)
+    world.isolate(slow.member_id)
+    world.authorise(leader, PutUser("ann", revoke=("r",)), root)
+    # It has not heard of it, and by its own state ann still may.
+    answer = world.begin(slow, Op.SET, "/mine/k", "v", by=ann)
+    world.run(0.5)
+    world.heal()
+    world.until(lambda: answer)
+    if not isinstance(answer[0], Unavailable):
+        assert answer[0].value.code == 110
+    world.settle()
+    for run in world.cluster.serving():
+        denied = world.begin(run, Op.SET, "/mine/k", "v", by=ann)
+        world.until(lambda denied=denied: denied)
+        assert denied[0].value.code == 110
+        assert world.value(run, "/mine/k") is None
+    assert world.authorise(leader, RemoveUser("ann"), root).account is None

@@ -5,7 +5,8 @@ from twisted.internet.defer import Deferred
 from kvd.errors import KvdError, RequestError
 from kvd.testing.cluster import SimulatedCluster
 from kvd.testing.member import Sizes
-from kvd.v2.commands import Command, Op, encode_command
+from kvd.v2.authcodec import AuthRequest, encode_auth_request
+from kvd.v2.commands import Asker, Command, Op, encode_command
 
 
 class World:
@@ -86,7 +87,8 @@ class World:
             )
 
         self.until(same)
-        assert len({run.v2.digest() for run in self.cluster.serving()}) == 1
+        runs = self.cluster.serving()
+        assert len({run.v2.digest() + run.auth.digest() for run in runs}) == 1
 
     # -- requests ------------------------------------------------------------
 
@@ -107,6 +109,16 @@ class World:
         return self.ask(
             run, lambda run: run.node.propose("v2", encode_command(command))
         )
+
+    def authorise(self, run, change, by=None):
+        """Change users, roles or the switch, and wait for the answer."""
+        request = AuthRequest(by or Asker(), change)
+        body = encode_auth_request(request)
+        answers = self.ask(run, lambda run: run.node.propose("auth", body))
+        self.until(lambda: answers)
+        if isinstance(answers[0], KvdError):
+            raise answers[0]
+        return answers[0].value
 
     def put(self, run, key, value, *, ttl=None):
         """Write, and wait for the event."""
