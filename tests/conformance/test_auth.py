@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import os
 from base64 import b64encode
 
 import pytest
+from hypothesis import HealthCheck, given, note, settings
+from hypothesis import strategies as st
 
-from kvd.testing.rows import names, row
+from kvd.testing.rows import Row, names, row
 from kvd.testing.sidebyside import Pair, Side
 
 from .conftest import check
 
+# Each request with a password costs etcd a check.
+EXAMPLES = max(5, int(os.environ.get("KVD_CONFORMANCE_EXAMPLES", "100")) // 10)
 USERS = "/v2/auth/users"
 ROLES = "/v2/auth/roles"
 SWITCH = "/v2/auth/enable"
@@ -490,6 +496,16 @@ def guarded_pair(auth_pair):
     return auth_pair
 
 
+@pytest.fixture(scope="module")
+def fresh_pair(lone_servers):
+    """Another pair, with user root, for random sequences."""
+    pair = Pair(*(Side(server.port) for server in lone_servers()))
+    for side in pair.sides:
+        side.ask(*user("root", password=PASSWORD).split(maxsplit=2))
+    yield pair
+    pair.close()
+
+
 @pytest.mark.oracle
 @pytest.mark.parametrize("each", OFF, ids=names(OFF))
 def test_users_roles_and_the_switch(auth_pair, each):
@@ -506,3 +522,72 @@ def test_who_asks(guarded_pair, each):
 @pytest.mark.parametrize("each", MAY, ids=names(MAY))
 def test_what_he_may(guarded_pair, each):
     check(guarded_pair, each)
+
+
+# -- random sequences --
+
+NAMES = st.sampled_from(["ann", "bob"])
+WHOS = st.sampled_from(["", "as ann:pw ", "as bob:pw ", "as ann:no ", "as root:pw "])
+PATTERNS = st.lists(
+    st.sampled_from(["/p/a", "/p/a*", "/p/*", "/p/b/"]), max_size=2
+).map(json.dumps)
+KEYS = st.sampled_from(["/p/a", "/p/a/", "/p/ab", "/p/b/", "/p/b"])
+AS_ROOT = st.sampled_from(["", "as root:pw "])
+USER_FIELDS = st.fixed_dictionaries(
+    {},
+    optional={
+        "password": st.sampled_from(['"pw"', '""']),
+        "roles": st.lists(NAMES, max_size=2).map(json.dumps),
+        "grant": st.lists(NAMES, max_size=2).map(json.dumps),
+        "revoke": st.lists(NAMES, max_size=2).map(json.dumps),
+    },
+)
+ROLE_FIELDS = st.fixed_dictionaries(
+    {},
+    optional={
+        name: st.builds(kv, PATTERNS, PATTERNS)
+        for name in ("permissions", "grant", "revoke")
+    },
+)
+STEPS = st.lists(
+    st.one_of(
+        st.builds(lambda who, name, f: who + user(name, **f), WHOS, NAMES, USER_FIELDS),
+        st.builds(lambda who, name, f: who + role(name, **f), WHOS, NAMES, ROLE_FIELDS),
+        st.builds(
+            "{}{} {}/{}".format,
+            AS_ROOT,
+            st.sampled_from(["GET", "GET", "DELETE"]),
+            st.sampled_from([USERS, ROLES]),
+            NAMES,
+        ),
+        st.builds("{}GET {}".format, AS_ROOT, st.sampled_from([USERS, ROLES])),
+        st.builds("{}PUT /v2/keys{} value=1".format, WHOS, KEYS),
+        st.builds(
+            "{}GET /v2/keys{}{}".format,
+            WHOS,
+            KEYS,
+            st.sampled_from(["", "?recursive=true", "?quorum=true"]),
+        ),
+        st.sampled_from([f"PUT {SWITCH}", f"as root:pw DELETE {SWITCH}"]),
+    ),
+    min_size=1,
+    max_size=12,
+)
+
+
+@pytest.mark.oracle
+@settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(steps=STEPS)
+def test_random_sequences_about_users_are_answered_as_etcd_answers_them(
+    steps, fresh_pair
+):
+    end = (f"as root:pw GET {USERS}", f"as root:pw DELETE {SWITCH}")
+    difference = fresh_pair.difference(Row("a random sequence", (*steps, *end)))
+    if difference:
+        note("the sequence:\n" + "\n".join(steps))
+    assert not difference, difference

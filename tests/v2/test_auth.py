@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import attrs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -377,6 +378,59 @@ def test_a_snapshot_that_cannot_be_read_is_refused(subject, data):
         subject.auth.restore(version=1, chunks=[data])
     with pytest.raises(StorageError):
         subject.auth.restore(version=2, chunks=[])
+
+
+class StampsTheTime(Auth):
+    """The planted bug: something of this member's own gets into what is replicated."""
+
+    def apply(self, *, index, time_ns, body):
+        done = super().apply(index=index, time_ns=time_ns, body=body)
+        if isinstance(done, Done) and isinstance(done.account, User):
+            user = attrs.evolve(done.account, since=time_ns)
+            self._users[user.name] = user
+        return done
+
+
+def same_log_same_users(requests: list[AuthRequest], make) -> None:
+    first, second = make(), make()
+    for number, request in enumerate(requests):
+        body = encode_auth_request(request)
+        told = [
+            each.apply(index=1, time_ns=number * clock, body=body)
+            for clock, each in ((1, first), (7, second))
+        ]
+        assert told[0] == told[1]
+        # What one of them is asked in between must not matter.
+        second.judge(request.by, "/a", write=True, recursive=True)
+        second.user_names()
+        list(second.snapshot().chunks)
+        second.take_writes()
+    assert first.digest() == second.digest()
+
+
+def test_apply_has_no_nondeterminism_in_users_and_roles():
+    """K03."""
+    change = st.lists(st.builds(AuthRequest, st.just(Asker("root", 9)), changes))
+
+    @given(change)
+    @settings(max_examples=50, deadline=None)
+    def same(requests):
+        same_log_same_users(requests, Auth)
+
+    same()
+    some = [AuthRequest(GUEST, PutUser(name, "h")) for name in ("a", "b")]
+    with pytest.raises(AssertionError):
+        same_log_same_users(some, StampsTheTime)
+
+
+def test_names_that_are_no_text_are_names_all_the_same(subject):
+    """K04."""
+    for name in ("\ud800", "\udc80", "\0", "n" * 100_000, "", "\u2028"):
+        subject.user(name, "h", roles=(name,))
+        subject.role(name, (name,), (name,))
+    again = subject.restarted()
+    assert again.digest() == subject.auth.digest()
+    assert again.user_names() == subject.auth.user_names()
 
 
 def test_two_members_differ_in_their_digest_as_soon_as_a_user_differs(subject):
