@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from twisted.internet.defer import Deferred
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from kvd.errors import RequestError, Unavailable, invariant
@@ -40,6 +41,8 @@ class AuthApi:
 
     Every look that etcd takes at a user, a role or the switch is counted as a get.
     """
+
+    _log = Logger()
 
     def __init__(
         self,
@@ -215,10 +218,18 @@ class AuthApi:
     def _change(self, by: Asker, change: Change) -> Deferred[Response]:
         body = encode_auth_request(AuthRequest(by, change))
         applied = self._member.propose("auth", body)
-        return applied.addCallbacks(self._applied, self._failed, callbackArgs=(change,))
+        return applied.addCallbacks(
+            self._applied, self._failed, callbackArgs=(by, change)
+        )
 
-    def _applied(self, applied: Applied, change: Change) -> Response:
+    def _applied(self, applied: Applied, by: Asker, change: Change) -> Response:
         value = applied.value
+        if isinstance(change, Switch) and isinstance(value, Done):
+            self._log.info(
+                "authentication is {state}, says {user}",
+                state="on" if change.on else "off",
+                user=by.user or "a client",
+            )
         match value:
             case Done(account=User() as user, created=created):
                 # With roles it is created, too, but etcd says 200 then.

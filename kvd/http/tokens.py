@@ -59,15 +59,15 @@ class Tokens:
         except RequestError as error:
             return answers.plain_error(400, error.cause)
         token = f"{self._randbelow(1 << 128):032x}"
-        written = self._keys(
-            Request(
-                "PUT",
-                f"{_FOLDER}/{token}/_config/size",
-                f"prevExist=false&value={size}",
-                request.block,
-                request.old,
-            )
+        write = Request(
+            "PUT",
+            f"{_FOLDER}/{token}/_config/size",
+            f"prevExist=false&value={size}",
+            request.block,
+            request.old,
         )
+        write.client = request.client
+        written = self._keys(write)
         url = f"{self._client_urls[0]}{_FOLDER}/{token}"
         if isinstance(written, Deferred):
             return written.addCallback(_told, url)
