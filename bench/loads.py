@@ -23,6 +23,9 @@ function init(args)
   if "{credentials}" ~= "" then
     headers["Authorization"] = "Basic {credentials}"
   end
+  if "{connection}" ~= "" then
+    headers["Connection"] = "{connection}"
+  end
   if method == "PUT" then
     headers["Content-Type"] = "application/x-www-form-urlencoded"
     body = "value=" .. value
@@ -53,13 +56,17 @@ def wrk(
     seconds: int,
     query: str = "",
     credentials: str = "",
+    url: str = "",
+    anew: bool = False,
 ) -> Load:
     """
     Requests to random keys, as many as it can answer.
 
     :param credentials: name and password, in base64.
+    :param url: in place of the server's own.
+    :param anew: each request on a connection of its own.
     """
-    script = folder / f"{method.lower()}{len(query)}{len(credentials)}.lua"
+    script = folder / f"{method.lower()}{len(query)}{len(credentials)}{anew}.lua"
     script.write_text(
         SCRIPT.format(
             method=method,
@@ -67,13 +74,14 @@ def wrk(
             value=VALUE,
             query=query,
             credentials=credentials,
+            connection="close" if anew else "",
         ),
         encoding="ascii",
     )
     command = [
         "wrk", "--latency", "--threads", "1", "--connections", str(connections),
         "--duration", f"{seconds}s", "--timeout", "10s", "--script", str(script),
-        server.url,
+        url or server.url,
     ]  # fmt: skip
     done = subprocess.run(
         command, capture_output=True, text=True, timeout=seconds + 60, check=False

@@ -33,15 +33,18 @@ from loads import KEYS, fan_out, load_keys, wrk
 from table import BenchFailed, Figure, table
 
 from kvd.testing.servers import (
+    HOST,
     Make,
     Server,
     ServerFailed,
     cluster,
+    free_ports,
     kill_all,
     lone_member,
     missing_tools,
     start_all,
 )
+from kvd.tls.generate import main as generate
 
 RESULTS = Path(__file__).parent / "results"
 NAMES = {1: "one member", 3: "three members"}
@@ -84,6 +87,7 @@ class Bench:
     def run(self) -> None:
         for members in NAMES:
             self._requests(members)
+        self._secured()
         self._fan_out()
         self._much_data()
 
@@ -118,6 +122,42 @@ class Bench:
                     ).rate
 
                 self._rounds(name, "requests/s", servers, measure)
+
+    def _secured(self) -> None:
+        """Requests over TLS, and handshakes: a connection for each request."""
+        count = 64
+        rows = [
+            (f"TLS {what}, {count} connections, one member", unit, method, anew)
+            for what, unit, method, anew in (
+                ("PUT", "requests/s", "PUT", False),
+                ("GET", "requests/s", "GET", False),
+                ("handshakes and GET", "handshakes/s", "GET", True),
+            )
+        ]
+        rows = [row for row in rows if self._wanted(row[0])]
+        if not rows:
+            return
+        certificates = self._folder / "certificates"
+        generate([str(certificates)])
+        with self._servers(1, certificates) as servers:
+            for server in servers.values():
+                load_keys(server, KEYS)
+            for name, unit, method, anew in rows:
+
+                def measure(
+                    server: Server, method: str = method, anew: bool = anew
+                ) -> float:
+                    return wrk(
+                        server,
+                        self._folder,
+                        method,
+                        connections=count,
+                        seconds=self._size.seconds,
+                        url=str(server.options["listen-client-urls"]).partition(",")[0],
+                        anew=anew,
+                    ).rate
+
+                self._rounds(name, unit, servers, measure)
 
     def _fan_out(self) -> None:
         name = f"one event to {self._size.watchers} long-polls, one member"
@@ -172,8 +212,15 @@ class Bench:
         print(f"  {name}: {figure.ratio:.2f}", file=sys.stderr, flush=True)
 
     @contextmanager
-    def _servers(self, members: int) -> Iterator[dict[str, Server]]:
-        """Both clusters, started; of each the member that leads."""
+    def _servers(
+        self, members: int, certificates: Path | None = None
+    ) -> Iterator[dict[str, Server]]:
+        """
+        Both clusters, started; of each the member that leads.
+
+        :param certificates: a lone member has a second client port, over TLS, with
+            these.
+        """
         started: list[Server] = []
         leaders: dict[str, Server] = {}
         try:
@@ -184,6 +231,8 @@ class Bench:
                     if members == 1
                     else cluster(make, folder, members)
                 )
+                if certificates is not None:
+                    _secure(servers[0], certificates)
                 started.extend(servers)
                 start_all(servers)
                 leader = servers[0].leader_name()
@@ -193,6 +242,18 @@ class Bench:
             kill_all(started)
             for server in started:
                 shutil.rmtree(server.place.folder, ignore_errors=True)
+
+
+def _secure(server: Server, certificates: Path) -> None:
+    (port,) = free_ports(1)
+    plain = server.options["listen-client-urls"]
+    server.options |= {
+        "listen-client-urls": f"https://{HOST}:{port},{plain}",
+        "client-transport-security": {
+            "cert-file": str(certificates / "server.pem"),
+            "key-file": str(certificates / "server.key"),
+        },
+    }
 
 
 def _restart(server: Server) -> float:
