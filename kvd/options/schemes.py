@@ -12,7 +12,7 @@ from kvd.options.given import Given, problem
 
 @attrs.frozen
 class _Side:
-    """One of the two ports, and how its options are called."""
+    """One kind of port, and how its options are called."""
 
     what: str
     prefix: str
@@ -59,7 +59,19 @@ def _sides(config: Config) -> tuple[_Side, _Side]:
 
 def scheme_problems(config: Config, given: Mapping[str, Given]) -> list[str]:
     """One line for each option that TLS lacks."""
-    return [line for side in _sides(config) for line in _problems(side, given)]
+    problems = [line for side in _sides(config) for line in _problems(side, given)]
+    clients, _ = _sides(config)
+    metrics = attrs.evolve(clients, what="metrics", urls=config.listen_metrics_urls)
+    if metrics.secure and not (metrics.cert_file or metrics.key_file or metrics.auto):
+        problems.append(
+            problem(
+                "listen-metrics-urls",
+                "TLS key/cert (--cert-file, --key-file) must be provided for metrics url "
+                f"{metrics.secure} with HTTPS scheme",
+                given.get("listen-metrics-urls"),
+            )
+        )
+    return problems
 
 
 def _problems(side: _Side, given: Mapping[str, Given]) -> Iterator[str]:

@@ -316,6 +316,13 @@ def test_of_two_files_the_other_one_may_say_more():
             "clients and metrics cannot share an address",
         ),
         (
+            "listen-metrics-urls: https://127.0.0.1:9",
+            (
+                "listen-metrics-urls: TLS key/cert (--cert-file, --key-file) must be "
+                "provided for metrics url https://127.0.0.1:9 with HTTPS scheme"
+            ),
+        ),
+        (
             "listen-metrics-urls: http://127.0.0.1:9,http://localhost:2380",
             "members and metrics cannot share an address",
         ),
