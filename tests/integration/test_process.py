@@ -68,6 +68,10 @@ def test_start_says_who_where_and_that_it_is_ready(started, tmp_path):
     ):
         assert said.count(words) == 1, words
     assert "Traceback" not in said
+    level = '{"Level":"ERROR"}'
+    assert server.ask("/config/local/log", "PUT", level)[0] == 204
+    assert server.stop() == 0
+    assert text_of(server) == said
 
 
 def test_sigterm_ends_with_status_0_and_a_second_start_recovers(started, tmp_path):
