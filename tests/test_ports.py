@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 
 import pytest
@@ -12,10 +13,12 @@ from twisted.internet.endpoints import (
     TCP6ClientEndpoint,
 )
 from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.testing import MemoryReactorClock
 
 from kvd.ports import Ports, endpoint
+from tests.http.test_urls import TAKEN
 
 
 class Port:
@@ -162,3 +165,9 @@ def test_what_is_no_socket_is_not_removed(tmp_path):
     ports.close()
     assert [each.name for each in tmp_path.iterdir()] == ["notes"]
     assert (tmp_path / "notes").read_text() == "mine"
+
+
+@pytest.mark.parametrize("url", [shown for _, shown in TAKEN], ids=ascii)
+def test_a_peer_url_that_a_client_may_give_leads_somewhere_or_is_refused(url):
+    with contextlib.suppress(ValueError):
+        assert IStreamClientEndpoint.providedBy(endpoint(MemoryReactorClock(), url))

@@ -19,6 +19,7 @@ _RUN = re.compile(
 _EXPONENT = re.compile(rb"[eE][+-]?")
 _LITERALS = {literal[0]: literal for literal in (b"true", b"false", b"null")}
 _HEX = frozenset(b"0123456789abcdefABCDEF")
+_QUOTE, _COLON, _COMMA, _BRACE, _BACKSLASH, _U, _POINT = b'":,{\\u.'
 _END = "unexpected end of JSON input"
 _VALUE = "looking for beginning of value"
 _KEY = "looking for beginning of object key string"
@@ -57,12 +58,12 @@ def _scan(data: bytes) -> str:
         first = data[at]
         if opened and first == brackets[-1] + 2:  # ASCII has them two apart
             at = _after_values(data, at, brackets)
-        elif brackets and brackets[-1] == b"{"[0] and first != b'"'[0]:
+        elif brackets and brackets[-1] == _BRACE and first != _QUOTE:
             raise _Mistake(_at(data, at, _KEY))
         else:
-            if brackets and brackets[-1] == b"{"[0]:
+            if brackets and brackets[-1] == _BRACE:
                 at = _skip(data, _string_end(data, at))
-                if at < len(data) and data[at] != b":"[0]:
+                if at < len(data) and data[at] != _COLON:
                     raise _Mistake(_at(data, at, "after object key"))
                 at = _skip(data, at + 1)
                 if at >= len(data):
@@ -86,11 +87,11 @@ def _after_values(data: bytes, at: int, brackets: list[int]) -> int:
     while brackets and at < len(data):
         if data[at] == brackets[-1] + 2:
             brackets.pop()
-        elif data[at] == b","[0]:
+        elif data[at] == _COMMA:
             at = _skip(data, at + 1)
-            return at if brackets[-1] == b"{"[0] else _match_end(_RUN, data, at)
+            return at if brackets[-1] == _BRACE else _match_end(_RUN, data, at)
         else:
-            of_object = brackets[-1] == b"{"[0]
+            of_object = brackets[-1] == _BRACE
             where = "object key:value pair" if of_object else "array element"
             raise _Mistake(_at(data, at, f"after {where}"))
         at = _skip(data, at + 1)
@@ -99,7 +100,7 @@ def _after_values(data: bytes, at: int, brackets: list[int]) -> int:
 
 def _scalar_end(data: bytes, at: int) -> int:
     first = data[at]
-    if first == b'"'[0]:
+    if first == _QUOTE:
         return _string_end(data, at)
     if first in b"-0123456789":
         return _number_end(data, at)
@@ -118,11 +119,11 @@ def _string_end(data: bytes, at: int) -> int:
     end = _match_end(_STRING, data, at)
     if end >= len(data):
         raise _Mistake(_END)
-    if data[end] == b'"'[0]:
+    if data[end] == _QUOTE:
         return end + 1
-    if data[end] != b"\\"[0]:
+    if data[end] != _BACKSLASH:
         raise _Mistake(_at(data, end, "in string literal"))
-    if data[end + 1] != b"u"[0]:
+    if data[end + 1] != _U:
         raise _Mistake(_at(data, end + 1, "in string escape code"))
     bad = end + 2
     while bad < len(data) - 1 and data[bad] in _HEX:
@@ -140,7 +141,7 @@ def _number_end(data: bytes, at: int) -> int:
     exponent = _EXPONENT.match(data, end)
     if exponent is not None:
         raise _Mistake(_at(data, exponent.end(), "in exponent of numeric literal"))
-    if data[end] == b"."[0] and b"." not in found[0]:
+    if data[end] == _POINT and b"." not in found[0]:
         where = "after decimal point in numeric literal"
         raise _Mistake(_at(data, end + 1, where))
     return end

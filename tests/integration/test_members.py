@@ -140,10 +140,11 @@ def test_a_wrong_url_harms_nobody(grow, three) -> None:
     other = grow(1)
     (stranger,) = other.servers.values()
     stranger_url = str(stranger.options["listen-peer-urls"])
-    client_port_of_one = growing.leader().url
+    leader = growing.leader()
+    alias = str(leader.options["listen-peer-urls"]).replace(HOST, "localhost")
     with writing(growing.serving) as written:
-        for urls in (*WRONG, [stranger_url], [client_port_of_one]):
-            status, told = ask_change(growing.leader(), "POST", "/v2/members", urls)
+        for urls in (*WRONG, [stranger_url], [leader.url], [alias]):
+            status, told = ask_change(leader, "POST", "/v2/members", urls)
             assert status == 201, told
             time.sleep(0.7)
             path = f"/v2/members/{told['id']}"
