@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from kvd.testing.rows import Row, names, row
 from kvd.testing.sidebyside import Pair, Side
+from tests.conformance.test_metrics import page_of
 
 from .conftest import check
 
@@ -404,6 +405,29 @@ WHO = [
     ),
 ]
 
+# For everybody, whoever he says he is (V2-SPEC 11.5).
+OPEN = [
+    row(
+        "what is open to everybody",
+        *(
+            f"{who}{step}"
+            for who in ("", "as ann:wrong ")
+            for step in (
+                "GET /version",
+                "GET /health",
+                "HEAD /metrics",
+                "HEAD /debug/vars",
+                'PUT /config/local/log {"Level":"ERROR"}',
+                "GET /v2/machines",
+                "GET /v2/members",
+                "GET /v2/members/leader",
+                "GET /v2/stats/self",
+                "GET /v2/stats/leader",
+                f"GET {SWITCH}",
+            )
+        ),
+    )
+]
 # What a user may whose role reads /p/a, /p/b/* and /p/c*, and writes /p/a/ and /p/w*.
 PATHS = ("/a", "/a/", "/b", "/b/", "/b/k", "/c", "/cd/e", "/w", "/z")
 MAY = [
@@ -516,6 +540,37 @@ def test_users_roles_and_the_switch(auth_pair, each):
 @pytest.mark.parametrize("each", WHO, ids=names(WHO))
 def test_who_asks(guarded_pair, each):
     check(guarded_pair, each)
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("each", OPEN, ids=names(OPEN))
+def test_what_everybody_may(guarded_pair, each):
+    check(guarded_pair, each)
+
+
+@pytest.mark.oracle
+def test_only_what_is_allowed_counts_as_received(guarded_pair):
+    name = "etcd_http_received_total"
+    before = [page_of(side.port).values(name) for side in guarded_pair.sides]
+    for side in guarded_pair.sides:
+        for step in (
+            "as ann:wrong GET /v2/keys/p/a",
+            "as ann:pw GET /v2/keys/p/a",
+            "as ann:pw GET /v2/keys/p/z",
+            "as root:pw PUT /v2/keys/p/z value=1",
+            "as root:pw GET /v2/keys/p/z?quorum=true",
+        ):
+            side.step(step)
+    rises = [
+        {labels: value - was.get(labels, 0) for labels, value in now.items()}
+        for now, was in zip(
+            (page_of(side.port).values(name) for side in guarded_pair.sides),
+            before,
+            strict=True,
+        )
+    ]
+    assert rises[0] == rises[1]
+    assert sum(rises[1].values()) == 3
 
 
 @pytest.mark.oracle
