@@ -204,6 +204,11 @@ class Reception:
             peer = self._peers.get(connection.member_id)
             if peer is None:
                 self._remotes.add(connection.member_id)
+                self._log.info(
+                    "member {member_id:x} at {address} is not known here yet, and heard",
+                    member_id=connection.member_id,
+                    address=connection.address,
+                )
                 return
             if connection.outflow is not None:
                 connection.outflow.counts = peer.counts

@@ -35,6 +35,11 @@ def leader_and_newcomer(settings=None):
     return world
 
 
+def test_a_member_that_is_not_known_is_said_to_be_heard(log_lines):
+    leader_and_newcomer()
+    assert any("member 1 at 10.0.0.1" in line for line in log_lines)
+
+
 def test_a_member_that_knows_nobody_answers_its_leader():
     world = leader_and_newcomer()
     one, two = world.members
