@@ -64,6 +64,59 @@ def test_a_removal_and_the_switch_answer_with_nothing(port):
         assert answer["Content-Type"] == "application/json"
 
 
+def test_a_role_is_put_changed_listed_and_removed(port):
+    grant = {"kv": {"read": ["/b"]}}
+    posted = {"role": "r", "permissions": {"kv": {"read": ["/a"]}}, "grant": {}}
+    kv = '{"kv":{"read":["/a"],"write":null}}'
+    empty = '{"kv":{"read":null,"write":null}}'
+    shown = f'{{"role":"r","permissions":{kv},"grant":{empty}}}'
+    created = ask(port, "PUT", f"{ROLES}/r", body=posted)
+    assert (created.status, created.body.decode()) == (201, f"{shown}\n")
+    listing = ask(port, "GET", ROLES).body.decode()
+    assert listing.startswith(f'{{"roles":[{shown},{{"role":"root",')
+    changed = ask(port, "PUT", f"{ROLES}/r", body={"role": "r", "grant": grant})
+    kv = '{"kv":{"read":["/a","/b"],"write":[]}}'
+    assert changed.status == 200
+    assert changed.body.decode() == f'{{"role":"r","permissions":{kv}}}\n'
+    missing = ask(port, "PUT", f"{ROLES}/x", body={"role": "x", "revoke": grant})
+    assert message(missing) == (404, "auth: Role x does not exist.")
+    assert message(ask(port, "GET", f"{ROLES}/x"))[0] == 404
+    assert ask(port, "GET", f"{ROLES}?a=%zz").status == 500
+    assert ask(port, "DELETE", f"{ROLES}/r").status == 200
+    both = {"role": "e", "permissions": {}, "revoke": {"kv": {}}}
+    assert b'"revoke":' in ask(port, "PUT", f"{ROLES}/e", body=both).body
+
+
+def test_a_user_shows_all_of_its_roles(port):
+    change(port, PutRole("r"))
+    change(port, PutUser("ann", HASH, roles=("r", "root")))
+    assert ask(port, "GET", f"{USERS}/ann").body.count(b'"permissions"') == 2
+    assert message(ask(port, "GET", f"{USERS}/bob"))[0] == 404
+    assert ask(port, "GET", f"{USERS}/ann?a=%zz").status == 500
+    updated = ask(port, "PUT", f"{USERS}/ann", body={"user": "ann", "grant": ["x"]})
+    assert updated.body == b'{"user":"ann","roles":["r","root","x"]}\n'
+    again = ask(port, "PUT", f"{USERS}/ann", body={"user": "ann"})
+    assert message(again)[0] == 400
+
+
+def test_who_loses_the_right_while_his_request_is_under_way_is_refused(port):
+    guard(port)
+    head = f"DELETE {USERS}/ann HTTP/1.1\r\nHost: k\r\n{basic('root')}\r\n\r\n"
+    client = port.connect().send(head)
+    port.threads.turn()
+    change(port, PutUser("root", hashed("new")))
+    port.settle()
+    (answer,) = port.read(client.said)
+    assert message(answer) == (401, "Insufficient credentials")
+    assert answer["X-Etcd-Cluster-Id"] is None
+
+
+def test_methods_that_are_none_of_the_apis_are_told_which_are(port):
+    for target, allowed in ((USERS, "GET"), (f"{ROLES}/a", "GET,PUT,DELETE")):
+        answer = ask(port, "POST", target)
+        assert (answer.status, answer["Allow"]) == (405, allowed)
+
+
 def test_until_the_cluster_has_a_version_nothing_can_be_asked(port):
     port.cluster.version = ""
     refusal = (500, "Not capable of accessing auth feature during rolling upgrades.")
