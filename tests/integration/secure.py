@@ -56,13 +56,15 @@ class Folder:
         }
 
 
-def secured(folder: Path, files: Folder, size: int) -> list[Server]:
+def secured(
+    folder: Path, files: Folder, size: int, make: Make = Make.KVD
+) -> list[Server]:
     """
     Members whose URLs are https.
 
     Each has a second client port without TLS, on which the tests look after it.
     """
-    servers = cluster(Make.KVD, folder, size)
+    servers = cluster(make, folder, size)
     ports = free_ports(size)
     for server, port in zip(servers, ports, strict=True):
         plain = str(server.options["listen-client-urls"])

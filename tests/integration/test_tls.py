@@ -9,7 +9,16 @@ import time
 
 import pytest
 
-from kvd.testing.servers import HOST, Make, Server, cluster, kill_all, start_all
+from kvd.testing.servers import (
+    HOST,
+    Make,
+    Server,
+    cluster,
+    kill_all,
+    missing_tools,
+    start_all,
+)
+from tests.integration.conftest import require
 from tests.integration.secure import (
     Busy,
     Client,
@@ -29,8 +38,8 @@ def files(tmp_path):
 def members(files, tmp_path):
     made = []
 
-    def make(size):
-        servers = secured(tmp_path, files, size)
+    def make(size, make=Make.KVD):
+        servers = secured(tmp_path / make.value, files, size, make)
         made.extend(servers)
         start_all(servers)
         return servers
@@ -106,8 +115,10 @@ def certificate_of(server, files):
         return secure.getpeercert(binary_form=True)
 
 
-def test_the_common_name_is_the_user(files, members):
-    (server,) = members(1)
+@pytest.mark.parametrize("make", Make, ids=lambda make: make.value)
+def test_the_common_name_is_the_user(files, members, make):
+    require(not missing_tools("etcd"), "etcd (Debian: etcd-server)")
+    (server,) = members(1, make)
     root = Client(server, files.context("root"), keep=False)
     anna = Client(server, files.context("anna"), keep=False)
     nobody = Client(server, files.context("bert"), keep=False)
