@@ -20,7 +20,7 @@ from kvd.storage.segments import list_segments
 from kvd.storage.snapshots import READ_BYTES_MAX, SnapshotFile
 from kvd.storage.view import View
 
-ATTEMPTS_MAX: Final = 10
+ATTEMPTS_MAX: Final = 100
 PAUSE_SECONDS: Final = 0.1
 PROGRESS_BYTES: Final = 32 << 20
 _PLACE = Struct("<QQBQ")  # index, term, kind, length of the data
