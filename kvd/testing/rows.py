@@ -22,6 +22,7 @@ prefix (``/v2/keys/...``), ``@5`` for the etcd index at the row's start plus fiv
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from collections.abc import Sequence
 
 import attrs
@@ -97,6 +98,30 @@ class Row:
 
 def row(name: str, *steps: Step, meant: str = "") -> Row:
     return Row(name, steps, meant)
+
+
+def request_bytes(
+    method: str, target: str, form: str | None = None, user: str = ""
+) -> bytes:
+    """
+    A request as it is sent, with a form as its body.
+
+    :param user: ``name:password``, or behind ``=`` a whole Authorization with ``.`` for
+        blanks.
+    """
+    head = f"{method} {target} HTTP/1.1\r\nHost: server\r\n"
+    if user:
+        value = user[1:].replace(".", " ")
+        if not user.startswith("="):
+            value = f"Basic {b64encode(user.encode()).decode()}"
+        head += f"Authorization: {value}\r\n"
+    if form is None:
+        return f"{head}\r\n".encode()
+    body = form.encode()
+    return (
+        f"{head}Content-Type: application/x-www-form-urlencoded\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    ).encode() + body
 
 
 def placed(step: Step, prefix: str, base: int) -> Step:

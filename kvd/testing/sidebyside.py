@@ -12,10 +12,9 @@ from __future__ import annotations
 import itertools
 import json
 import time
-from base64 import b64encode
 from collections.abc import Iterator, Sequence
 
-from kvd.testing.rows import Json, Raw, Row, Step, placed
+from kvd.testing.rows import Json, Raw, Row, Step, placed, request_bytes
 from kvd.testing.seen import (
     EXPIRATION,
     LENGTH,
@@ -64,7 +63,7 @@ class Side:
         :param user: ``name:password``, or what the Authorization field is after a
             ``=``, with dots for blanks.
         """
-        request = _request(method, target, form, user)
+        request = request_bytes(method, target, form, user)
         return self.exchange(request, head=method == "HEAD")
 
     def exchange(self, data: bytes, *, head: bool = False) -> Answer:
@@ -154,7 +153,7 @@ class Side:
         if name in self._watches:
             self._watches[name].close()
         watch = self._watches[name] = Connection(self.port)
-        watch.send(_request(*step.split(maxsplit=2)))
+        watch.send(request_bytes(*step.split(maxsplit=2)))
         answer = watch.read_head()
         if answer.header("Transfer-Encoding") is None:
             del self._watches[name]
@@ -250,24 +249,6 @@ class Side:
         for own, common in self._names.items():
             text = text.replace(own, common)
         return text
-
-
-def _request(
-    method: str, target: str, form: str | None = None, user: str = ""
-) -> bytes:
-    head = f"{method} {target} HTTP/1.1\r\nHost: server\r\n"
-    if user:
-        value = user[1:].replace(".", " ")
-        if not user.startswith("="):
-            value = f"Basic {b64encode(user.encode()).decode()}"
-        head += f"Authorization: {value}\r\n"
-    if form is None:
-        return f"{head}\r\n".encode()
-    body = form.encode()
-    return (
-        f"{head}Content-Type: application/x-www-form-urlencoded\r\n"
-        f"Content-Length: {len(body)}\r\n\r\n"
-    ).encode() + body
 
 
 class Pair:
