@@ -127,6 +127,8 @@ class Keys:
         method, path, params, began = asked
         if method == "GET":
             if params.quorum:
+                if asker is not None and not params.wait:
+                    self._received["QGET"] += 1  # whoever was refused is not counted
                 return self._read("QGET", path, params, began)
             if params.wait:
                 return self._watch(path, params)
@@ -155,7 +157,7 @@ class Keys:
 
     def _quorum_get(self, request: Request, asked: _Asked) -> Deferred[Answer]:
         """What may be read is decided, as what is read, once the read is confirmed."""
-        if not asked.params.wait:
+        if not (asked.params.wait or self._auth.enabled):
             self._received["QGET"] += 1
 
         def confirmed(_index: int) -> Answer | Deferred[Answer]:

@@ -309,6 +309,16 @@ def test_a_quorum_read_is_decided_after_the_read_index(port):
         assert client.said.startswith(expected)
 
 
+def test_who_is_refused_is_not_counted(port):
+    guard(port)
+    received = port.site.counts.received
+    for user in ("ann", "ann:no", ""):
+        ask(port, "GET", "/v2/keys/a", user)
+        ask(port, "GET", "/v2/keys/a?quorum=true", user)
+        ask(port, "PUT", "/v2/keys/a/k", user)
+    assert (received["GET"], received["QGET"], received["PUT"]) == (1, 1, 1)
+
+
 def test_a_watch_needs_to_be_allowed_to_read_at_its_start(port):
     guard(port)
     field = basic("ann")
