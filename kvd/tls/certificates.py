@@ -5,10 +5,11 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, TypeAlias
 
 import attrs
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -16,22 +17,63 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 SERVER: Final = (ExtendedKeyUsageOID.SERVER_AUTH,)
 CLIENT: Final = (ExtendedKeyUsageOID.CLIENT_AUTH,)
 BOTH: Final = (*SERVER, *CLIENT)
+# What is said of a certificate or a list that is none, or one that nobody can read.
+# OpenSSL reads some that are not well-formed, and parts are looked at when asked for.
+UNREADABLE: Final = (
+    ValueError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
+NameKey: TypeAlias = tuple[frozenset[tuple[str, str]], ...]
 _NAME_MAX: Final = 200
+_NO_NAME: Final = "(no name)"
 # So that a clock that is a little behind does not refuse what was just made.
 _BACKDATED: Final = timedelta(minutes=5)
 
 
 def read_common_name(certificate: x509.Certificate) -> str:
-    """The subject's common name, empty when it has none; the last of several, as Go."""
-    found = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    """
+    The subject's common name; the last of several, as Go.
+
+    Empty when it has none, or none that can be read.
+    """
+    try:
+        found = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    except UNREADABLE:
+        return ""
     return str(found[-1].value) if found else ""
 
 
-def read_name(certificate: x509.Certificate) -> str:
-    """Whose it is, for the log: its common name, or its whole subject."""
-    name = read_common_name(certificate) or certificate.subject.rfc4514_string()
+def read_name(certificate: x509.Certificate | None) -> str:
+    """
+    Whose it is, for the log: its common name, or its whole subject.
+
+    :param certificate: None: one that cannot be read.
+    """
+    if certificate is None:
+        return _NO_NAME
+    try:
+        name = read_common_name(certificate) or certificate.subject.rfc4514_string()
+    except UNREADABLE:
+        return _NO_NAME
     shown = "".join(char if char.isprintable() else "?" for char in name)
-    return shown[:_NAME_MAX] or "(no name)"
+    return shown[:_NAME_MAX] or _NO_NAME
+
+
+def name_key(name: x509.Name) -> NameKey:
+    """
+    Equal for names that OpenSSL takes for the same: neither their encoding nor case
+    nor the number of spaces matters.
+    """
+    return tuple(
+        frozenset(
+            (each.oid.dotted_string, " ".join(str(each.value).lower().split()))
+            for each in part
+        )
+        for part in name.rdns
+    )
 
 
 def dns_names(certificate: x509.Certificate) -> list[str]:
@@ -40,7 +82,7 @@ def dns_names(certificate: x509.Certificate) -> list[str]:
         names = certificate.extensions.get_extension_for_class(
             x509.SubjectAlternativeName
         ).value
-    except (x509.ExtensionNotFound, ValueError):
+    except (x509.ExtensionNotFound, *UNREADABLE):
         return []
     return names.get_values_for_type(x509.DNSName)
 

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from OpenSSL import SSL, crypto
 
 from kvd.errors import ConfigError
+from kvd.tls.certificates import UNREADABLE, NameKey, name_key
 from kvd.tls.ciphers import openssl_list
 from kvd.tls.material import Material
 from kvd.tls.settings import TlsSettings
@@ -76,7 +77,7 @@ def _context(settings: TlsSettings, material: Material) -> SSL.Context:
             key = cast("rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey", material.key)
             context.use_privatekey(key)
             context.check_privatekey()
-    except (SSL.Error, TypeError) as error:
+    except (SSL.Error, crypto.Error, TypeError) as error:
         option = settings.option("cert-file")
         raise ConfigError(
             [f"{option}: {settings.cert_file} is of no use: {said_by(error)}"]
@@ -84,12 +85,28 @@ def _context(settings: TlsSettings, material: Material) -> SSL.Context:
     store = context.get_cert_store()
     if store is not None:
         for authority in material.authorities:
-            store.add_cert(crypto.X509.from_cryptography(authority))
+            _trust(store, authority, settings)
     return context
 
 
-def _judging(revoked: frozenset[tuple[bytes, int]]) -> _Judge:
-    """Remembers what displeased, and refuses the revoked."""
+def _trust(
+    store: crypto.X509Store, authority: x509.Certificate, settings: TlsSettings
+) -> None:
+    try:
+        store.add_cert(crypto.X509.from_cryptography(authority))
+    except crypto.Error as error:
+        option, path = settings.option("trusted-ca-file"), settings.trusted_ca_file
+        raise ConfigError(
+            [f"{option}: {path} is of no use: {said_by(error)}"]
+        ) from error
+
+
+def _judging(revoked: frozenset[tuple[NameKey, int]]) -> _Judge:
+    """
+    Remembers what displeased, and refuses the revoked and the unreadable.
+
+    It must not raise: that would be an error of ours, once for each handshake.
+    """
 
     def judge(
         connection: SSL.Connection,
@@ -99,17 +116,22 @@ def _judging(revoked: frozenset[tuple[bytes, int]]) -> _Judge:
         ok: int,
     ) -> bool:
         reason = "" if ok else words_for(error_number)
-        if ok and revoked and _key_of(shown.to_cryptography()) in revoked:
-            reason = "it was revoked"
+        certificate = None
+        try:
+            certificate = shown.to_cryptography()
+            if not reason and revoked and _key_of(certificate) in revoked:
+                reason = "it was revoked"
+        except UNREADABLE:
+            reason = reason or "it cannot be read"
         if reason and isinstance(connection, Judged):
-            connection.verdict.against(shown.to_cryptography(), reason)
+            connection.verdict.against(certificate, reason)
         return not reason
 
     return judge
 
 
-def _key_of(certificate: x509.Certificate) -> tuple[bytes, int]:
-    return certificate.issuer.public_bytes(), certificate.serial_number
+def _key_of(certificate: x509.Certificate) -> tuple[NameKey, int]:
+    return name_key(certificate.issuer), certificate.serial_number
 
 
 def _select_protocol(_connection: SSL.Connection, offered: list[bytes]) -> Any:  # noqa: ANN401 -- the type of "none" is private

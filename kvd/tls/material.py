@@ -8,14 +8,14 @@ from datetime import UTC, datetime
 
 import attrs
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from OpenSSL import SSL
 
 from kvd.errors import ConfigError
-from kvd.tls.certificates import read_name
+from kvd.tls.certificates import UNREADABLE, NameKey, name_key, read_name
 from kvd.tls.settings import TlsSettings
 
 FILE_BYTES_MAX = 4 << 20
@@ -30,14 +30,14 @@ class Material:
     """
     :ivar chain: our certificate, then what leads from it to its authority; empty on
         a port that shows none.
-    :ivar revoked: issuer (DER) and serial number of each revoked certificate.
+    :ivar revoked: issuer and serial number of each revoked certificate.
     :ivar fingerprint: changes whenever one of the files does.
     """
 
     chain: tuple[x509.Certificate, ...] = ()
     key: PrivateKeyTypes | None = attrs.field(default=None, repr=False)
     authorities: tuple[x509.Certificate, ...] = ()
-    revoked: frozenset[tuple[bytes, int]] = frozenset()
+    revoked: frozenset[tuple[NameKey, int]] = frozenset()
     next_crl: datetime | None = None
     fingerprint: str = ""
 
@@ -68,8 +68,8 @@ def read_material(settings: TlsSettings, read_file: ReadFile) -> Material:
         key=key,
         authorities=authorities,
         revoked=frozenset(
-            (each.issuer.public_bytes(), entry.serial_number)
-            for each in revocations
+            (issuer, entry.serial_number)
+            for issuer, each in ((name_key(each.issuer), each) for each in revocations)
             for entry in each
         ),
         next_crl=min(
@@ -103,10 +103,17 @@ class _Reading:
         if data is None:
             return ()
         try:
-            return tuple(x509.load_pem_x509_certificates(data))
-        except ValueError:
+            found = tuple(x509.load_pem_x509_certificates(data))
+        except UNREADABLE:
             self.wrong(option, path, "holds no certificates in PEM form")
             return ()
+        try:
+            for each in found:
+                _read_through(each)
+        except UNREADABLE:
+            self.wrong(option, path, "holds a certificate that cannot be read")
+            return ()
+        return found
 
     def key(self, path: str) -> PrivateKeyTypes | None:
         data = self._bytes("key-file", path)
@@ -116,7 +123,7 @@ class _Reading:
             key = serialization.load_pem_private_key(data, None)
         except TypeError:
             self.wrong("key-file", path, "is protected by a password; expected none")
-        except (ValueError, SSL.Error):
+        except (ValueError, SSL.Error, UnsupportedAlgorithm):
             self.wrong("key-file", path, "holds no private key in PEM form")
         else:
             return key
@@ -130,7 +137,9 @@ class _Reading:
             return []
         try:
             found = _revocation_lists(data)
-        except ValueError:
+            for each in found:
+                _read_list_through(each)
+        except UNREADABLE:
             self.wrong("crl-file", path, "holds no revocation list")
             return []
         for each in found:
@@ -174,15 +183,34 @@ def _revocation_lists(data: bytes) -> list[x509.CertificateRevocationList]:
     ]
 
 
+def _read_through(certificate: x509.Certificate) -> None:
+    """
+    Look at all that is ever asked for.
+
+    :raises UNREADABLE: not every part of it is well-formed.
+    """
+    name_key(certificate.subject)
+    certificate.public_key()
+    _ = certificate.not_valid_after_utc
+
+
+def _read_list_through(revocations: x509.CertificateRevocationList) -> None:
+    """:raises UNREADABLE: not every part of it is well-formed."""
+    name_key(revocations.issuer)
+    _ = revocations.next_update_utc
+    for entry in revocations:
+        _ = entry.serial_number
+
+
 def _signed(
     revocations: x509.CertificateRevocationList, authority: x509.Certificate
 ) -> bool:
-    if revocations.issuer != authority.subject:
+    if name_key(revocations.issuer) != name_key(authority.subject):
         return False
     key = authority.public_key()
     try:
         return revocations.is_signature_valid(key)  # type: ignore[arg-type]  # others fail
-    except (InvalidSignature, TypeError):
+    except (InvalidSignature, TypeError, *UNREADABLE):
         return False
 
 

@@ -6,7 +6,7 @@ from typing import Final
 
 import attrs
 from cryptography import x509
-from OpenSSL import SSL
+from OpenSSL import SSL, crypto
 from service_identity import VerificationError
 from service_identity.pyopenssl import verify_hostname, verify_ip_address
 
@@ -46,7 +46,8 @@ class Verdict:
     name: str = ""
     reason: str = ""
 
-    def against(self, certificate: x509.Certificate, reason: str) -> None:
+    def against(self, certificate: x509.Certificate | None, reason: str) -> None:
+        """:param certificate: None: one that cannot be read."""
         if not self.reason:
             self.name = read_name(certificate)
             self.reason = reason
@@ -109,7 +110,7 @@ def check_host(connection: SSL.Connection, host: str, *, is_address: bool) -> No
 
 def said_by(error: BaseException) -> str:
     """The last word of OpenSSL's error stack, or of any other error."""
-    if isinstance(error, SSL.Error) and error.args and error.args[0]:
+    if isinstance(error, SSL.Error | crypto.Error) and error.args and error.args[0]:
         entry = error.args[0][-1]
         return str(entry[-1] or entry[0])[:_TEXT_MAX]
     return (str(error) or type(error).__name__)[:_TEXT_MAX]

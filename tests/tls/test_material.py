@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+import random
+import re
+
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from kvd.errors import ConfigError
-from kvd.tls.certificates import revoke
+from kvd.tls.certificates import CLIENT, revoke
+from kvd.tls.contexts import accepting_context, dialling_context
 from kvd.tls.material import FILE_BYTES_MAX, read_material
 from kvd.tls.settings import TlsSettings
 from tests.tls.world import NOW, Certificates
@@ -102,3 +107,56 @@ def test_no_key_is_ever_shown(certificates):
     material = read_material(certificates.settings("server"), certificates.read)
     assert "PrivateKey" not in repr(material)
     assert "key" not in repr(certificates.ca)
+
+
+def damaged(data, rng):
+    """Cut off somewhere, or with a few other bytes below its PEM form."""
+    if rng.random() < 0.3:
+        return data[: rng.randrange(len(data))]
+    blocks = re.findall(
+        rb"(-----BEGIN [^-]+-----)\n(.*?)(-----END [^-]+-----)", data, re.DOTALL
+    )
+    made = []
+    for begin, body, end in blocks:
+        der = bytearray(base64.b64decode(body))
+        for _ in range(rng.randrange(1, 3)):
+            der[rng.randrange(len(der))] = rng.randrange(256)
+        made.append(begin + b"\n" + base64.encodebytes(bytes(der)) + end + b"\n")
+    return b"".join(made)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("seed", range(4))
+def test_half_written_and_damaged_files_are_a_line_for_the_operator(certificates, seed):
+    # Whatever else was raised would end the looking after the files for good.
+    rng = random.Random(seed)
+    gone = certificates.issue("gone", usage=CLIENT).certificate
+    certificates.put(
+        "two.pem",
+        certificates.ca.certificate_pem + certificates.other_ca.certificate_pem,
+    )
+    certificates.put(
+        "two-crl.pem",
+        revoke(certificates.ca, [gone], now=NOW)
+        + revoke(certificates.other_ca, [], now=NOW),
+    )
+    settings = certificates.settings(
+        "server", trusted_ca_file="two.pem", crl_file="two-crl.pem"
+    )
+    lines = []
+    for _ in range(150):
+        spoilt = rng.choice(["server.pem", "server.key", "two.pem", "two-crl.pem"])
+        files = {
+            **certificates.files,
+            spoilt: damaged(certificates.files[spoilt], rng),
+        }
+        try:
+            material = read_material(settings, files.__getitem__)
+            accepting_context(settings, material)
+            dialling_context(settings, material)
+            material.ends()
+        except ConfigError as error:
+            lines += error.problems
+    assert len(lines) > 75
+    for line in lines:
+        assert re.match(r"[a-z-]+-file: \S+ \S", line), line

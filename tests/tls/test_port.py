@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import attrs
 import pytest
-from OpenSSL import SSL
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.name import _ASN1Type
+from OpenSSL import SSL, crypto
 from twisted.internet.protocol import Factory
 from twisted.internet.task import Clock
 
@@ -244,6 +250,64 @@ def test_a_client_that_is_revoked_cannot_resume_its_session(certificates):
     refused = Meeting(accepting, dialling).end()
     assert refused.said == []
     assert list(accepting._refusals_said) == ["certificate of anna: it was revoked"]
+
+
+@pytest.mark.parametrize(
+    "spelt",
+    [
+        x509.NameAttribute(
+            x509.NameOID.COMMON_NAME, "our CA", _type=_ASN1Type.PrintableString
+        ),
+        x509.NameAttribute(x509.NameOID.COMMON_NAME, "Our  ca"),
+    ],
+    ids=["encoding", "case and spaces"],
+)
+def test_a_list_revokes_however_it_spells_its_authority(certificates, spelt):
+    # As OpenSSL compares names; other tools than ours write the list.
+    clock = Clock()
+    client = certificates.add("client", certificates.issue("anna", usage=CLIENT))
+    entry = x509.RevokedCertificateBuilder(
+        client.certificate.serial_number, NOW - timedelta(hours=1)
+    ).build()
+    listed = x509.CertificateRevocationListBuilder(
+        issuer_name=x509.Name([spelt]),
+        last_update=NOW - timedelta(hours=1),
+        next_update=NOW + timedelta(days=1),
+        revoked_certificates=[entry],
+    ).sign(certificates.ca.key, hashes.SHA256())
+    certificates.put("crl.pem", listed.public_bytes(Encoding.PEM))
+    settings = certificates.settings(
+        "server", trusted_ca_file="ca.pem", crl_file="crl.pem"
+    )
+    accepting = certificates.port(settings, clock)
+    dialling = certificates.port(
+        certificates.settings("client", trusted_ca_file="ca.pem"), clock
+    )
+    assert Meeting(accepting, dialling).end().said == []
+    assert list(accepting._refusals_said) == ["certificate of anna: it was revoked"]
+
+
+def test_a_certificate_that_openssl_alone_can_read_is_refused_as_any_other(
+    certificates,
+):
+    # Anybody can show one; it must not become an error of ours.
+    clock = Clock()
+    certificates.add("client", certificates.issue("anna", usage=CLIENT))
+    settings = certificates.settings("server", trusted_ca_file="ca.pem")
+    accepting = certificates.port(settings, clock)
+    dialling = certificates.port(
+        certificates.settings("client", trusted_ca_file="ca.pem"), clock
+    )
+    dialling.load()
+    good = dialling.material.chain[0].public_bytes(Encoding.DER)
+    of_no_version = good.replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x40", 1)
+    assert of_no_version != good
+    shown = crypto.load_certificate(crypto.FILETYPE_ASN1, of_no_version)
+    with pytest.warns(DeprecationWarning, match="X509 objects"):  # no other way
+        dialling._current.dialling.use_certificate(shown)
+    Meeting(accepting, dialling).end()
+    (why,) = accepting._refusals_said
+    assert why.startswith("certificate of (no name): ")
 
 
 def test_who_comes_while_nobody_is_served_is_turned_away_without_a_word(certificates):
