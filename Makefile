@@ -12,7 +12,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTEST := $(BIN)/python -m pytest
-# Two processes where tests share nothing; what starts servers runs in one.
+# Processes that run tests. Servers of tests mostly wait, for elections and for time-outs.
 WORKERS ?= 2
 # The pure rooms, whose every branch is tested.
 COMPLETE := raft apply v2 storage
@@ -78,10 +78,10 @@ simulation: $(STAMP) ## whole members on simulated clock, network and disk
 	@$(PYTEST) -n $(WORKERS) tests/simulation
 
 conformance: tools ## the same requests to kvd and to etcd 3.4
-	@$(PYTEST) tests/conformance
+	@$(PYTEST) -n $(WORKERS) --dist loadfile tests/conformance
 
 integration: tools ## real members, real clients, kill -9
-	@$(PYTEST) tests/integration
+	@$(PYTEST) -n $(WORKERS) --dist loadfile tests/integration
 
 docs: $(STAMP) ## docs/_build/html
 	@$(PYTEST) -q tests/test_documents.py

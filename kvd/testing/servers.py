@@ -14,9 +14,10 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from enum import Enum
 from http.client import HTTPConnection, HTTPException
+from itertools import islice
 from pathlib import Path
 
 import attrs
@@ -47,13 +48,35 @@ def missing_tools(*tools: str) -> list[str]:
     return [tool for tool in tools if shutil.which(tool) is None]
 
 
+# Below the ports that the system gives to connections by itself, and for each process of
+# pytest-xdist other ones, so that nobody takes one between the look and its use.
+_PORTS = range(11_000, 31_000)
+_PORTS_EACH = 5_000
+
+
+def _candidates() -> Iterator[int]:
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    first = _PORTS.start + worker * _PORTS_EACH % len(_PORTS)
+    begin = os.getpid() % _PORTS_EACH
+    while True:
+        yield first + begin
+        begin = (begin + 1) % _PORTS_EACH
+
+
+_next_port = _candidates()
+
+
 def free_ports(count: int) -> list[int]:
     """Ports of loopback that nobody listens on at the moment, all different."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind((HOST, 0))
-        return [each.getsockname()[1] for each in sockets]
+    found: list[int] = []
+    for port in islice(_next_port, _PORTS_EACH):
+        with socket.socket() as attempt, contextlib.suppress(OSError):
+            attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            attempt.bind((HOST, port))
+            found.append(port)
+        if len(found) == count:
+            return found
+    raise ServerFailed(f"there are no {count} free ports")
 
 
 @attrs.frozen
