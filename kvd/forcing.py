@@ -52,11 +52,13 @@ async def force(opened: Opened, identity: Identity, config: Config) -> Log:
     names = {record.member_id: record.name for record in cluster.members()}
     changes = forced_changes(cluster, own)
     hard_state, entries = found.hard_state, found.entries
-    if changes:
-        at = found.snapshot.index if found.snapshot is not None else 0
+    at = found.snapshot.index if found.snapshot is not None else 0
+    last_index = entries[-1].index if entries else at
+    # The removal of the others may be in the log already, for want of them uncommitted.
+    if changes or hard_state.commit < last_index:
         hard_state, added = forced_save(
             changes,
-            last_index=entries[-1].index if entries else at,
+            last_index=last_index,
             member_id=identity.member_id,
             term=hard_state.term,
         )

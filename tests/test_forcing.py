@@ -127,6 +127,17 @@ def test_the_removed_are_not_talked_to_even_before_that_is_applied(house):
         house.stop()
 
 
+def test_a_survivor_that_could_not_remove_the_others_is_helped_by_force(house):
+    machine = removing_the_others(founded())
+    machine.close()
+    house.disk = machine.disk
+    house.start(attrs.evolve(CONFIG, force_new_cluster=True))
+    house.run()
+    assert b"201 Created" in house.ask(PUT)
+    assert members(house).count(b'"id"') == 1
+    house.stop()
+
+
 def test_a_backup_starts_only_by_force(house):
     house.start()
     house.run()
@@ -294,6 +305,29 @@ def test_what_may_have_been_acknowledged_is_kept():
     assert machine.recovered.entries == log.entries
     assert machine.recovered.hard_state == log.hard_state
     assert at_the_end(machine) == [ME]
+
+
+def removing_the_others(machine):
+    """Both are in the log of the member, and nobody else may have them."""
+    for index, member_id in enumerate((2, 3), 8):
+        change = tag_change(ConfigChange(ChangeKind.REMOVE, member_id), UNASKED)
+        entry_ = Entry(index, 2, EntryKind.CHANGE, encode_change(change))
+        machine.save(HardState(term=2, vote=2, commit=index - 1), [entry_])
+    return machine
+
+
+def test_a_removal_that_nobody_could_commit_is_committed():
+    # Of two members the other one is lost. It was to be removed, in vain, since that
+    # needs its vote: then it is force that the operator turns to.
+    machine = removing_the_others(founded()).reopen()
+    assert machine.recovered.hard_state.commit == 8
+    assert at_the_end(machine) == [ME]
+    log = forced(machine)
+    assert log.hard_state == HardState(term=3, vote=ME, commit=9)
+    assert log.entries == machine.recovered.entries
+    machine.reopen()
+    assert machine.recovered.hard_state == log.hard_state
+    assert forced(machine).hard_state == log.hard_state, "nothing is left to do"
 
 
 def test_a_member_that_was_removed_is_told_what_to_do():
