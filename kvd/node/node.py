@@ -139,6 +139,7 @@ class Node:
         )
         self._promotion = Promotion(
             raft=raft,
+            cluster=cluster,
             reconfigure=self._requests.reconfigure,
             clock=clock,
             pause_seconds=settings.election_seconds,

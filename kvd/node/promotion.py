@@ -9,6 +9,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from kvd.cluster.machine import ClusterMachine
 from kvd.errors import ReconfigurationRefused, Unavailable
 from kvd.node.interfaces import Applied
 from kvd.raft.core import Raft
@@ -22,6 +23,9 @@ class Promotion:
     A voter that lacks half of the log is one that a majority may have to wait for. So
     it listens first, and nobody needs it until it has caught up.
 
+    Nor until its client URLs are known: they say that it has run, and keep it from
+    coming back with an empty disk under the same id, with its votes forgotten.
+
     :param pause_seconds: after a refusal, which as a rule is about another change.
     """
 
@@ -31,11 +35,13 @@ class Promotion:
         self,
         *,
         raft: Raft,
+        cluster: ClusterMachine,
         reconfigure: Callable[[ConfigChange], Deferred[Applied]],
         clock: IReactorTime,
         pause_seconds: float,
     ) -> None:
         self._raft = raft
+        self._cluster = cluster
         self._reconfigure = reconfigure
         self._clock = clock
         self._pause_seconds = pause_seconds
@@ -46,7 +52,12 @@ class Promotion:
         """Once a tick, on every member; only a leader finds anybody."""
         if self._under_way or self._clock.seconds() < self._not_before:
             return
-        learner = self._raft.promotable()
+        published = frozenset(
+            record.member_id
+            for record in self._cluster.members()
+            if record.learner and record.client_urls
+        )
+        learner = self._raft.promotable(published)
         if learner == NOBODY:
             return
         self._log.info(

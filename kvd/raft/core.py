@@ -8,6 +8,7 @@ Nothing here waits, reads a clock or touches a disk: calls change the state, and
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 
 from kvd.raft import (
     election,
@@ -162,9 +163,9 @@ class Raft:
         """As propose; None means that it is on its way."""
         return membership.propose(self._state, change)
 
-    def promotable(self) -> int:
-        """At a leader: a learner that may well become a voter now; 0: none."""
-        return membership.promotable(self._state)
+    def promotable(self, among: AbstractSet[int]) -> int:
+        """At a leader: one of these learners that may well vote from now on; 0: none."""
+        return membership.promotable(self._state, among)
 
     def may_be_led_by(self, member_id: int) -> bool:
         """Whether somebody who is no member as far as we know could lead us."""

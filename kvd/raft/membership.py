@@ -8,6 +8,7 @@ each a line here or in :class:`kvd.raft.state.State`.
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
 from typing import assert_never
 
 from kvd.raft import reads, replication, roles, transfer
@@ -131,7 +132,7 @@ def _is_caught_up(state: State, progress: Progress) -> bool:
     return progress.recently_active and progress.match * 10 >= state.commit * 9
 
 
-def promotable(state: State) -> int:
+def promotable(state: State, among: AbstractSet[int]) -> int:
     """
     A learner that could vote without anybody having to wait for it; 0: none now.
 
@@ -139,7 +140,7 @@ def promotable(state: State) -> int:
     need it.
     """
     if state.role is Role.LEADER and not state.has_unapplied_change:
-        for learner in sorted(state.configuration.learners):
+        for learner in sorted(state.configuration.learners & among):
             progress = state.progress[learner]
             lag = state.commit - progress.match
             if progress.recently_active and (

@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+import attrs
 import pytest
 from twisted.internet.defer import Deferred, fail, succeed
 
@@ -632,6 +633,29 @@ def test_a_learner_joins_and_is_promoted_by_the_leader():
     assert isinstance(world.result(put(newcomer, "/a", "1")), Applied)
 
 
+def test_a_learner_of_which_nobody_would_know_that_it_has_run_is_not_promoted():
+    # Should it lose its disk now, it is let in again with nothing, and whatever it
+    # voted for and acknowledged would be forgotten.
+    world = World(3).start()
+    leader = world.leader
+    _, change = learner_9()
+    world.result(leader.node.reconfigure(change))
+    world.network.lost = lambda message: (
+        isinstance(message, Propose) and message.sender == 9
+    )
+    newcomer = One(world, 9)
+    world.network.members[9] = newcomer
+    newcomer.start()
+    world.run(5.0)
+    assert newcomer.node.applied_index == leader.node.applied_index
+    assert leader.node.status().raft.configuration.learners == {9}
+    world.network.lost = lambda message: False
+    world.run_until(
+        lambda: leader.node.status().raft.configuration.voters == {1, 2, 3, 9}
+    )
+    assert leader.cluster.member(9).client_urls
+
+
 def test_a_learner_serves_like_any_member():
     world = World(3, promote_learners=False).start()
     _, change = learner_9()
@@ -651,8 +675,10 @@ def test_a_promotion_that_is_refused_is_tried_again():
     world = World(3).start()
     leader = world.leader
     asked = []
+    learner = attrs.evolve(learner_9()[0], learner=True, client_urls=("http://c:1",))
     promotion = Promotion(
-        raft=SimpleNamespace(promotable=lambda: 9),
+        raft=SimpleNamespace(promotable=lambda among: min(among, default=0)),
+        cluster=SimpleNamespace(members=lambda: [learner]),
         reconfigure=lambda change: (asked.append(change), answers[len(asked) - 1])[1],
         clock=world.clock,
         pause_seconds=1.0,

@@ -537,25 +537,26 @@ def test_learner_promotion_requires_caught_up():  # M15
 def test_a_learner_is_promotable_once_nobody_would_wait_for_it():  # M15
     lag = membership.LAG_MAX
     member = leading(voters=(1, 2), learners=(3,))
-    assert member.raft.promotable() == 0, "nothing was heard of it"
+    assert member.raft.promotable({3}) == 0, "nothing was heard of it"
     member.propose(*[b""] * (lag + 5))
     ack(member, 2)
     ack(member, 3, index=4)
-    assert member.raft.promotable() == 0, "it lacks too much"
+    assert member.raft.promotable({3}) == 0, "it lacks too much"
     ack(member, 3, index=member.raft.commit - lag)
-    assert member.raft.promotable() == 3
+    assert member.raft.promotable({3}) == 3
+    assert member.raft.promotable({4}) == 0, "no learner"
     member.raft.report_unreachable(3)
-    assert member.raft.promotable() == 0, "it may be gone"
+    assert member.raft.promotable({3}) == 0, "it may be gone"
     ack(member, 3)
-    assert member.raft.promotable() == 3
+    assert member.raft.promotable({3}) == 3
     assert member.change(ChangeKind.UPDATE, 2) is None
-    assert member.raft.promotable() == 0, "another change is on its way"
+    assert member.raft.promotable({3}) == 0, "another change is on its way"
     ack(member, 2, 3)
     assert member.change(ChangeKind.ADD_VOTER, 3) is None
     ack(member, 2, 3)
-    assert member.raft.promotable() == 0
+    assert member.raft.promotable({3}) == 0
     follow(member, term=member.raft.term + 1)
-    assert member.raft.promotable() == 0
+    assert member.raft.promotable({3}) == 0
 
 
 def test_who_may_lag_behind_may_be_led_by_somebody_it_does_not_know():

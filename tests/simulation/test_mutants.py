@@ -602,7 +602,7 @@ def test_m05_a_removal_that_is_told_before_it_is_durable(monkeypatch):
 
 
 def test_m15_a_learner_that_votes_before_it_has_caught_up(monkeypatch):
-    def promotable(state):
+    def promotable(state, among):
         if state.role is not Role.LEADER or state.has_unapplied_change:
             return NOBODY
         return min(state.configuration.learners, default=NOBODY)
