@@ -158,9 +158,11 @@ def founding(
     )
 
 
-def _has_published(record: MemberRecord | None) -> bool:
-    """Every member tells its client URLs first of all, and somebody applied that."""
-    return record is not None and bool(record.client_urls)
+def _has_run(record: MemberRecord | None, *, all_read: bool) -> bool | None:
+    """Every member tells its client URLs; None: that may yet be in our log."""
+    if record is not None and record.client_urls:
+        return True
+    return False if all_read else None
 
 
 def storage_settings(config: Config) -> StorageSettings:
@@ -248,6 +250,7 @@ def compose(
         randbelow=world.randbelow,
     )
     gone = removals(log.entries, commit=log.hard_state.commit)
+    last_read = log.entries[-1].index if log.entries else 0
     auth = Auth()
     threads = LowThreads(world.reactor, config.auth_checks_running_max)
     v2 = V2(history_max=config.event_history, auth=auth)
@@ -260,7 +263,9 @@ def compose(
         cluster_id=identity.cluster_id,
         persistence=persistence,
         is_removed=lambda member_id: member_id in cluster.removed,
-        has_run=lambda member_id: _has_published(cluster.member(member_id)),
+        has_run=lambda member_id: _has_run(
+            cluster.member(member_id), all_read=raft.applied_index >= last_read
+        ),
         may_lead=raft.may_be_led_by,
         facts=lambda: ClusterFacts(
             identity.cluster_id, cluster.version, cluster.members()

@@ -10,7 +10,8 @@ import pytest
 from twisted.internet.defer import Deferred
 from twisted.logger import globalLogPublisher
 
-from kvd.cluster.machine import ClusterMachine, encode_record
+from kvd.apply.request import Request, RequestId, encode_request
+from kvd.cluster.machine import ClusterMachine, encode_publish, encode_record
 from kvd.cluster.members import MemberRecord
 from kvd.config import Config
 from kvd.errors import ConfigError, StorageError
@@ -18,6 +19,8 @@ from kvd.forcing import force
 from kvd.node.bootstrap import bootstrap_log
 from kvd.node.changes import UNASKED, tag_change
 from kvd.node.forced import follow
+from kvd.peer.commands import Purpose, Refusal
+from kvd.peer.receiving import Introduction
 from kvd.raft.codec import encode_change
 from kvd.raft.messages import (
     ChangeKind,
@@ -26,6 +29,7 @@ from kvd.raft.messages import (
     Entry,
     EntryKind,
     HardState,
+    Heartbeat,
     SnapshotMeta,
 )
 from kvd.storage.backup import back_up
@@ -135,6 +139,28 @@ def test_a_survivor_that_could_not_remove_the_others_is_helped_by_force(house):
     house.run()
     assert b"201 Created" in house.ask(PUT)
     assert members(house).count(b'"id"') == 1
+    house.stop()
+
+
+def test_whether_a_founder_has_run_may_be_in_what_is_not_known_to_be_committed(house):
+    machine = founded()
+    told = encode_request(
+        Request("cluster", RequestId(2, 1), 1, encode_publish(2, "m2", ("http://c:1",)))
+    )
+    machine.save(None, [Entry(8, 2, EntryKind.NORMAL, told)])
+    machine.close()
+    house.disk = machine.disk
+    hello = Introduction(IDENTITY.cluster_id, 2, ME, Purpose.FOUNDING)
+    service = house.start(CONFIG)
+    house.run()
+    assert service._parts.node.applied_index == 5
+    judge = service._parts.transport._reception.judge
+    assert judge(hello).refusal is Refusal.STRANGER, "it is asked again"
+    service._parts.node.received(Heartbeat(ME, 3, 2, 8, 1))
+    house.run(0.5)
+    assert service._parts.node.applied_index == 8
+    assert judge(hello).refusal is Refusal.BOOTSTRAPPED
+    assert judge(attrs.evolve(hello, member_id=3)) is None
     house.stop()
 
 

@@ -61,7 +61,7 @@ class Reception:
         inbox: SnapshotInbox,
         peers: Mapping[int, Peer],
         is_removed: Callable[[int], bool],
-        has_run: Callable[[int], bool],
+        has_run: Callable[[int], bool | None],
         may_lead: Callable[[int], bool],
         facts: Callable[[], ClusterFacts],
         deliver: Callable[[Message], None],
@@ -152,10 +152,21 @@ class Reception:
                 f"member {hello.member_id:x} is not known to member"
                 f" {ours.member_id:x} (yet)",
             )
-        if hello.purpose is Purpose.FOUNDING and self._has_run(hello.member_id):
+        if hello.purpose is Purpose.FOUNDING:
+            return self._judge_founder(hello.member_id)
+        return None
+
+    def _judge_founder(self, member_id: int) -> NotWelcome | None:
+        has_run = self._has_run(member_id)
+        if has_run is None:
+            return NotWelcome(
+                Refusal.STRANGER,
+                f"whether member {member_id:x} has run is not known yet",
+            )
+        if has_run:
             return NotWelcome(
                 Refusal.BOOTSTRAPPED,
-                f"member {hello.member_id:x} has already been bootstrapped",
+                f"member {member_id:x} has already been bootstrapped",
             )
         return None
 

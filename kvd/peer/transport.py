@@ -41,7 +41,8 @@ class AmpTransport:
     :param connect: an endpoint for one of a peer's URLs; ValueError if it makes none.
     :param random: a number from [0, 1), for the jitter of the backoff.
     :param is_removed: whether a member of this id was removed from the cluster.
-    :param has_run: whether a member of this id has taken part in the cluster.
+    :param has_run: whether a member of this id has taken part in the cluster; None as
+        long as we may yet find that in our log.
     :param may_lead: whether a member that we do not know could be whom we have to
         follow, because we hear no other leader.
     :param facts: what anybody may know of the cluster.
@@ -59,7 +60,7 @@ class AmpTransport:
         cluster_id: int,
         persistence: Persistence,
         is_removed: Callable[[int], bool],
-        has_run: Callable[[int], bool],
+        has_run: Callable[[int], bool | None],
         may_lead: Callable[[int], bool],
         facts: Callable[[], ClusterFacts],
         settings: PeerSettings | None = None,

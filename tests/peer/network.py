@@ -315,6 +315,7 @@ class Member:
         self.disk = Disk(network.clock)
         self.removed_ids = set()
         self.run_ids = set()
+        self.reads_its_log = False
         self.records = ()
         self.leader = 99
         self.events = Events()
@@ -326,7 +327,9 @@ class Member:
             cluster_id=cluster_id,
             persistence=self.disk,
             is_removed=self.removed_ids.__contains__,
-            has_run=self.run_ids.__contains__,
+            has_run=lambda other: (
+                other in self.run_ids or (None if self.reads_its_log else False)
+            ),
             may_lead=lambda other: self.leader in {0, other},
             facts=lambda: ClusterFacts(cluster_id, VERSION, self.records),
             settings=settings or PeerSettings(),

@@ -127,6 +127,21 @@ def test_a_founder_that_still_reads_its_log_is_asked_again():
     assert asked.result.refusal is Refusal.BOOTSTRAPPED
 
 
+def test_a_founder_with_more_in_its_log_than_it_has_applied_is_asked_again(log_lines):
+    world = others(2)
+    other = world.members[0]
+    other.reads_its_log = True
+    asked = Asked(world)
+    world.run(1)
+    assert asked.result is None
+    other.reads_its_log = False
+    world.run(1)
+    assert asked.result == "may begin"
+    assert any(
+        "whether member 1 has run is not known yet" in line for line in log_lines
+    )
+
+
 def test_the_word_of_another_cluster_counts_for_nothing():
     world = others()
     for member in world.members:
