@@ -20,7 +20,7 @@ from kvd.http.status import SERVER_VERSION
 from kvd.http.store import ClusterView
 from kvd.node.node import Node
 from kvd.peer.transport import AmpTransport
-from kvd.raft.messages import RaftStatus
+from kvd.raft.status import RaftStatus
 from kvd.storage.persistence import Storage
 from kvd.v2.machine import V2
 from kvd.v2.stats import StoreStats

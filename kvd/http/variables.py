@@ -8,7 +8,8 @@ from kvd.http.diagnosis import Diagnosis
 from kvd.http.exchange import Response
 from kvd.http.render import encode, quoted
 from kvd.node.interfaces import Member
-from kvd.raft.messages import RaftStatus, Role
+from kvd.raft.messages import Role
+from kvd.raft.status import RaftStatus
 
 _JSON = b"Content-Type: application/json; charset=utf-8\r\n"
 _ROLES = {

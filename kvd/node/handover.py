@@ -8,7 +8,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from kvd.node.driver import Driver
-from kvd.raft.messages import RaftStatus
+from kvd.raft.status import RaftStatus
 
 
 def successor_of(status: RaftStatus) -> int:

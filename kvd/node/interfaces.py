@@ -8,14 +8,8 @@ from typing import NamedTuple, Protocol
 import attrs
 from twisted.internet.defer import Deferred
 
-from kvd.raft.messages import (
-    ConfigChange,
-    Entry,
-    HardState,
-    Message,
-    RaftStatus,
-    SnapshotMeta,
-)
+from kvd.raft.messages import ConfigChange, Entry, HardState, Message, SnapshotMeta
+from kvd.raft.status import RaftStatus
 
 
 class SnapshotWriter(Protocol):

@@ -30,15 +30,14 @@ from kvd.raft.messages import (
     HardState,
     Message,
     Persist,
-    ProgressStatus,
     Propose,
     RaftConfig,
-    RaftStatus,
     Ready,
     Role,
     SnapshotMeta,
 )
 from kvd.raft.state import State
+from kvd.raft.status import ProgressStatus, RaftStatus
 
 
 class Raft:

@@ -20,13 +20,8 @@ from kvd.errors import KvdError
 from kvd.http.site import ClientSite
 from kvd.node.interfaces import Applied, MemberStatus
 from kvd.node.stats import RaftTraffic
-from kvd.raft.messages import (
-    ConfigChange,
-    Configuration,
-    ProgressStatus,
-    RaftStatus,
-    Role,
-)
+from kvd.raft.messages import ConfigChange, Configuration, Role
+from kvd.raft.status import ProgressStatus, RaftStatus
 from kvd.v2.auth import Auth
 from kvd.v2.machine import V2
 
