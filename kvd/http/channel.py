@@ -351,4 +351,4 @@ class Connection(Protocol):
             self._site.lingering(self)
             self._out.half_close()
         else:
-            self._pipe.loseConnection()
+            self._out.close()

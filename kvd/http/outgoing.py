@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from twisted.internet.interfaces import INegotiated, ITCPTransport
+from twisted.protocols.tls import TLSMemoryBIOProtocol
 
 _JOINED_MAX = 64 << 10  # bytes of answers that are joined into one write
 
@@ -45,6 +46,18 @@ class Outgoing:
             self._joined = []
             self._joined_bytes = 0
             self._pipe.write(joined[0] if len(joined) == 1 else b"".join(joined))
+
+    def close(self) -> None:
+        """
+        We say no more, and do not listen.
+
+        Twisted would wait until a TLS client has answered our goodbye. One that looks
+        at its connection only when it wants something never does.
+        """
+        transport: object = self._pipe
+        self._pipe.loseConnection()
+        if isinstance(transport, TLSMemoryBIOProtocol) and transport.transport:
+            transport.transport.loseConnection()
 
     def half_close(self) -> None:
         """

@@ -27,11 +27,24 @@ from twisted.internet.interfaces import (
     IReactorTime,
 )
 from twisted.internet.protocol import Factory, Protocol, connectionDone
-from twisted.protocols.tls import TLSMemoryBIOProtocol
+from twisted.protocols.tls import BufferingTLSTransport, TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from kvd.tls.verdict import Displeased, Judged, said_by
+
+
+class Prompt(BufferingTLSTransport):
+    """
+    Says goodbye and closes, as Go does.
+
+    Twisted's waits for an answer, which somebody who hangs never gives.
+    """
+
+    def loseConnection(self) -> None:
+        super().loseConnection()
+        if self.transport is not None:
+            self.transport.loseConnection()
 
 
 class Meant(Shape):
@@ -71,7 +84,7 @@ class Handshake(Protocol):
         self._address = address
         self._late: IDelayedCall | None = None
         self._why = ""
-        self._turned_away = False
+        self._quiet = False  # nothing is wrong with who is there
 
     def connectionMade(self) -> None:
         rules = self._owner.rules
@@ -84,6 +97,11 @@ class Handshake(Protocol):
     def give_up(self, why: str) -> None:
         """It took too long, or others want the place."""
         self._why = self._why or why
+        self._secured.abortConnection()  # type: ignore[no-untyped-call]  # Twisted's
+
+    def stop(self) -> None:
+        """The port closes."""
+        self._quiet = True
         self._secured.abortConnection()  # type: ignore[no-untyped-call]  # Twisted's
 
     @property
@@ -102,9 +120,10 @@ class Handshake(Protocol):
             self.give_up(str(displeased))
             return
         meant = self._owner.meant.buildProtocol(self._address)
-        if meant is None:  # not now; nothing is wrong with who is there
-            self._turned_away = True
+        if meant is None:  # not now
+            self._quiet = True
             self._secured.loseConnection()  # type: ignore[no-untyped-call]  # Twisted's
+            cast(TLSMemoryBIOProtocol, self._secured.transport).loseConnection()  # type: ignore[no-untyped-call]
             return
         self._secured.wrappedProtocol = meant
         meant.makeConnection(self._secured)
@@ -112,7 +131,7 @@ class Handshake(Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._forget()
-        if not self._turned_away:
+        if not self._quiet:
             why = self._why or self._said(reason)
             self._owner.rules.ended(_shown(self._address), why)
 
@@ -162,6 +181,8 @@ class HandshakeFactory(Factory):
         self.meant.doStart()
 
     def doStop(self) -> None:
+        for each in list(self.pending):
+            each.stop()
         self.meant.doStop()
 
 

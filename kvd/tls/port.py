@@ -27,7 +27,7 @@ from zope.interface import implementer
 from kvd.errors import PeerError
 from kvd.tls.certificates import read_common_name
 from kvd.tls.contexts import accepting_context, dialling_context
-from kvd.tls.handshake import HandshakeFactory, Meant, Rules
+from kvd.tls.handshake import HandshakeFactory, Meant, Prompt, Rules
 from kvd.tls.material import Material, ReadFile, read_material
 from kvd.tls.settings import TlsSettings
 from kvd.tls.verdict import Judged, check_host, check_names
@@ -35,7 +35,8 @@ from kvd.tls.verdict import Judged, check_host, check_names
 REFUSAL_SECONDS: Final = 60.0
 """Between two log lines with the same reason for a refused handshake."""
 
-REFUSALS_REMEMBERED_MAX: Final = 256
+REFUSALS_SAID_MAX: Final = 256
+"""Of different reasons in that time; whoever dials us may choose a name for each."""
 
 
 class HandshakeError(PeerError):
@@ -184,14 +185,15 @@ class TlsPort:
         self.accepted += 1
 
     def _refused(self, address: str, why: str) -> None:
-        """Each reason is logged once in a while; whoever tries again is counted."""
+        """Each reason is logged once in a while; all are counted."""
         self.refused += 1
         now = self._clock.seconds()
-        if now - self._refusals_said.get(why, -REFUSAL_SECONDS) < REFUSAL_SECONDS:
+        said = self._refusals_said  # the oldest first
+        while said and now - said[next(iter(said))] >= REFUSAL_SECONDS:
+            del said[next(iter(said))]
+        if why in said or len(said) >= REFUSALS_SAID_MAX:
             return
-        if len(self._refusals_said) >= REFUSALS_REMEMBERED_MAX:
-            del self._refusals_said[next(iter(self._refusals_said))]
-        self._refusals_said[why] = now
+        said[why] = now
         self._log.warn(
             "refused a {what} at {address}: TLS handshake: {why}",
             what=self._what,
@@ -276,6 +278,7 @@ class TlsEndpoint:
             clock=self._clock,
             dials=True,
         )
+        factory.protocol = Prompt
 
         def failed(failure: Failure) -> None:
             if not secured.called:

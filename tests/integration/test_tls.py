@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import socket
 import ssl
 import time
+import urllib.request
 
 import pytest
 
@@ -158,6 +160,28 @@ def test_the_common_name_is_the_user(files, members, make):
     assert write(root, "/b", Authorization=wrong) == 401
     assert put(anna, "/v2/auth/roles/x", '{"role":"x"}') == 401
     assert anna.ask("/v2/stats/self")[0] == 200
+
+
+def test_a_stop_waits_for_nobody_who_hangs(files, members):
+    (server,) = members(1)
+    port = secure_port(server)
+    with urllib.request.urlopen(f"{server.url}/metrics", timeout=10) as page:
+        metrics = page.read().decode()
+    for option in ("cert-file", "trusted-ca-file", "peer-cert-file"):
+        assert f'kvd_certificate_days_left{{file="{option}"}} ' in metrics, option
+    with (
+        socket.create_connection((HOST, port), timeout=10) as silent,
+        socket.create_connection((HOST, port), timeout=10) as plain,
+        files.context("anna").wrap_socket(plain, server_hostname=HOST) as passive,
+    ):
+        passive.sendall(b"GET /version HTTP/1.1\r\nHost: kvd\r\n\r\n")
+        assert passive.recv(4096).startswith(b"HTTP/1.1 200 OK\r\n")
+        assert server.stop() == 0
+        assert passive.recv(1) == b""  # a goodbye; who is cut off gets an error
+        with contextlib.suppress(ConnectionResetError):
+            assert silent.recv(1) == b""
+    assert "refused" not in server.last_words()
+    assert "Traceback" not in server.last_words()
 
 
 def test_a_plain_or_foreign_member_is_no_peer(files, members, tmp_path):

@@ -13,11 +13,13 @@ from cryptography.x509.name import _ASN1Type
 from OpenSSL import SSL, crypto
 from twisted.internet.protocol import Factory
 from twisted.internet.task import Clock
+from twisted.logger import globalLogPublisher
 
 from kvd.errors import ConfigError, PeerError
 from kvd.tls.certificates import CLIENT, revoke
 from kvd.tls.contexts import dialling_context
 from kvd.tls.material import read_material
+from kvd.tls.port import REFUSAL_SECONDS, REFUSALS_SAID_MAX
 from kvd.tls.settings import TlsSettings
 from tests.tls.world import ADDRESS, NOW, Certificates, Echo, Meeting, Plain, Wire
 
@@ -314,9 +316,55 @@ def test_who_comes_while_nobody_is_served_is_turned_away_without_a_word(certific
     accepting = server(certificates)
     dialling = certificates.port(CA_ONLY, Clock())
     meeting = Meeting(accepting, dialling, served=False)
+    assert meeting.wire.ends[0][1].disconnecting
     meeting.end()
     assert (accepting.accepted, accepting.refused) == (0, 0)
     assert meeting.heard == []
+
+
+def test_handshakes_that_are_under_way_end_with_their_port(certificates):
+    clock = Clock()
+    port = server(certificates, clock)
+    factory = port.accept(Factory.forProtocol(lambda: Echo([])))
+    factory.doStart()
+    wire = Wire(factory.buildProtocol(ADDRESS), Nobody(), clock)
+    factory.doStop()
+    assert wire.ends[0][1].disconnecting
+    wire.end()
+    assert not clock.getDelayedCalls()
+    assert port.refused == 0
+
+
+def test_whom_we_dialled_need_not_answer_our_goodbye(certificates):
+    meeting = Meeting(server(certificates), certificates.port(CA_ONLY, Clock()))
+    (_, answered), (client, ours) = meeting.wire.ends
+    client.wrappedProtocol.transport.loseConnection()
+    assert ours.disconnecting
+    assert ours.value()  # the goodbye itself
+    assert not answered.disconnecting
+
+
+def test_names_without_end_fill_no_log(certificates):
+    clock = Clock()
+    port = server(certificates, clock)
+    lines = []
+
+    def observe(event):
+        if event.get("log_namespace") == "kvd.tls.port.TlsPort":
+            lines.append(event["why"])
+
+    globalLogPublisher.addObserver(observe)
+    try:
+        for name in range(2 * REFUSALS_SAID_MAX):
+            port._refused("192.0.2.7:1", f"certificate of {name}: it is new")
+        assert len(lines) == REFUSALS_SAID_MAX
+        assert port.refused == 2 * REFUSALS_SAID_MAX
+        clock.advance(REFUSAL_SECONDS)
+        port._refused("192.0.2.7:1", "certificate of 0: it is new")
+        assert len(lines) == REFUSALS_SAID_MAX + 1
+        assert len(port._refusals_said) == 1
+    finally:
+        globalLogPublisher.removeObserver(observe)
 
 
 def test_an_attempt_that_is_cancelled_ends_its_connection(certificates):
