@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -58,6 +58,8 @@ class Checks:
         self._running = 0
         self._waiting = 0
         self._lanes: OrderedDict[Lane, deque[_Waiting]] = OrderedDict()
+        # How many of them each address and each name has.
+        self._shares: Counter[tuple[str, str]] = Counter()
         self._suspects: OrderedDict[tuple[str, str], None] = OrderedDict()
 
     def __len__(self) -> int:
@@ -70,8 +72,11 @@ class Checks:
 
         :raises Unavailable: there is no room.
         """
-        if self._waiting >= self._waiting_max and not self._make_room(lane):
-            return fail(_no_room())
+        turned_away = None
+        if self._waiting >= self._waiting_max:
+            turned_away = self._make_room(lane)
+            if turned_away is None:
+                return fail(_no_room())
 
         def forget(_: Deferred[_T]) -> None:
             waiting = self._lanes.get(lane, ())
@@ -83,7 +88,11 @@ class Checks:
         answer: Deferred[_T] = Deferred(forget)
         self._lanes.setdefault(lane, deque()).append(_Waiting(call, answer))
         self._waiting += 1
+        self._shares.update(_marks(lane))
         self._begin()
+        if turned_away is not None:
+            # Last: who is told may ask for something else at once.
+            turned_away.answer.errback(_no_room())
         return answer
 
     def judged(self, lane: Lane, *, right: bool) -> None:
@@ -124,30 +133,28 @@ class Checks:
         lane_of = self._lanes[lane]
         lane_of.remove(waiting)
         self._waiting -= 1
+        for mark in _marks(lane):
+            self._shares[mark] -= 1
+            if not self._shares[mark]:
+                del self._shares[mark]
         if not lane_of:
             del self._lanes[lane]
 
-    def _make_room(self, lane: Lane) -> bool:
-        """Turn away one that waits, unless the newcomer is no better."""
-        of_address: dict[str, int] = {}
-        of_user: dict[str, int] = {}
-        for each, lane_of in self._lanes.items():
-            size = len(lane_of)
-            of_address[each.address] = of_address.get(each.address, 0) + size
-            of_user[each.user] = of_user.get(each.user, 0) + size
+    def _rank(self, lane: Lane) -> tuple[bool, int]:
+        """The higher, the sooner it makes way."""
+        return self._suspected(lane), max(self._shares[mark] for mark in _marks(lane))
 
-        def rank(each: Lane) -> tuple[bool, int]:
-            share = max(of_address.get(each.address, 0), of_user.get(each.user, 0))
-            return self._suspected(each), share
-
-        worst = max(self._lanes, key=rank)
-        suspected, share = rank(lane)
-        if rank(worst) <= (suspected, share + 1):
-            return False
+    def _make_room(self, lane: Lane) -> _Waiting | None:
+        """Take one that waits from the others, unless the newcomer is no better."""
+        suspected, share = self._rank(lane)
+        if suspected and share + 1 >= max(self._shares.values()):
+            return None  # no lane can be worse: a flood is not looked at lane by lane
+        worst = max(self._lanes, key=self._rank)
+        if self._rank(worst) <= (suspected, share + 1):
+            return None
         waiting = self._lanes[worst][-1]
         self._take(worst, waiting)
-        waiting.answer.errback(_no_room())
-        return True
+        return waiting
 
 
 def _marks(lane: Lane) -> tuple[tuple[str, str], tuple[str, str]]:

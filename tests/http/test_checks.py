@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+
 import pytest
 from twisted.internet.defer import CancelledError, Deferred
 
@@ -165,3 +167,52 @@ def test_a_call_that_fails_fails_its_asker_and_nobody_else():
     bench.finish()
     assert failed[0].check(ZeroDivisionError)
     assert other.result == "other"
+
+
+class Looks(OrderedDict):
+    """Counts how often it was asked whether it holds something."""
+
+    asked = 0
+
+    def __contains__(self, key) -> bool:
+        self.asked += 1
+        return super().__contains__(key)
+
+
+def test_a_flood_of_suspects_is_refused_without_a_look_at_all_who_wait():
+    bench = Bench(waiting_max=100)
+    bench.checks.judged(Lane("bad", "x"), right=False)
+    bench.ask("running", "z", "z")
+    for number in range(100):
+        bench.ask(f"guess{number}", "bad", f"u{number}")
+    looks = bench.checks._suspects = Looks(bench.checks._suspects)
+    bench.ask("one more", "bad", "y")
+    assert bench.refused == ["one more"]
+    assert looks.asked <= 2
+
+
+def test_who_is_turned_away_and_asks_again_at_once_finds_no_extra_room():
+    bench = Bench(waiting_max=3)
+    waiting = []
+
+    def again(name: str) -> None:
+        waiting.append(len(bench.checks))
+        bench.ask(f"{name} again", "a", "other")
+        waiting.append(len(bench.checks))
+
+    bench.ask("running", "z", "z")
+    for number in range(3):
+        answer = bench.checks.run(str, Lane("a", f"u{number}"))
+        answer.addErrback(lambda _, name=f"flood{number}": again(name))
+    bench.ask("good", "b", "bob")
+    assert waiting == [3, 3]
+    assert bench.refused == ["flood0 again"]
+
+
+def test_nothing_is_kept_of_those_who_waited():
+    bench = Bench()
+    for number in range(5):
+        bench.ask(str(number), f"a{number}", "u")
+    bench.finish()
+    assert not bench.checks._lanes
+    assert not bench.checks._shares
