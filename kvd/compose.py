@@ -268,7 +268,9 @@ def compose(
         ),
         may_lead=raft.may_be_led_by,
         facts=lambda: ClusterFacts(
-            identity.cluster_id, cluster.version, cluster.members()
+            identity.cluster_id,
+            cluster.version,
+            cluster.members() if raft.applied_index >= log.hard_state.commit else (),
         ),
         settings=PeerSettings(queue_bytes_max=config.peer_queue_bytes_max),
     )

@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import globalLogPublisher
 
 from kvd.apply.request import Request, RequestId, encode_request
+from kvd.cluster.facts import decode_facts
 from kvd.cluster.machine import ClusterMachine, encode_publish, encode_record
 from kvd.cluster.members import MemberRecord
 from kvd.config import Config
@@ -161,6 +162,24 @@ def test_whether_a_founder_has_run_may_be_in_what_is_not_known_to_be_committed(h
     assert service._parts.node.applied_index == 8
     assert judge(hello).refusal is Refusal.BOOTSTRAPPED
     assert judge(attrs.evolve(hello, member_id=3)) is None
+    house.stop()
+
+
+def test_nobody_is_told_of_members_before_all_that_is_known_is_applied(house):
+    # One that lost its data would be let in again by a list of before it had any.
+    machine = founded(snapshot=True)
+    machine.close()
+    house.disk = machine.disk
+    service = house.start(CONFIG)
+    seen = set()
+    while 5 not in seen:
+        house.one_call()
+        if service._parts is not None:
+            applied = service._parts.node.applied_index
+            told = decode_facts(service._parts.transport._reception.facts()).members
+            assert len(told) == (3 if applied == 5 else 0)
+            seen.add(applied)
+    assert seen == {3, 5}
     house.stop()
 
 
