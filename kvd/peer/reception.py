@@ -16,7 +16,7 @@ from kvd.peer.outflow import Outflow
 from kvd.peer.peer import Peer
 from kvd.peer.receiving import Introduction, NotWelcome, ReceivingConnection
 from kvd.peer.settings import PeerIdentity, PeerSettings
-from kvd.raft.messages import InstallSnapshot, Message
+from kvd.raft.messages import NOBODY, InstallSnapshot, Message
 
 REFUSAL_SECONDS = 60.0
 """Between two log lines with the same reason for a refused Hello."""
@@ -177,7 +177,7 @@ class Reception:
         Only while we hear no leader, or only this one: else whoever leads us will tell
         us of all members there are.
         """
-        if hello.purpose is Purpose.FOUNDING:
+        if hello.purpose is Purpose.FOUNDING or hello.member_id == NOBODY:
             return False
         known = hello.member_id in self._remotes
         return known or (

@@ -3,7 +3,7 @@
 import pytest
 
 from kvd.peer.batches import frame
-from kvd.peer.commands import Ping, Purpose, SnapshotChunk, batch_box
+from kvd.peer.commands import Ping, Purpose, Refusal, SnapshotChunk, batch_box
 from kvd.peer.receiving import UNREAD_MAX
 from kvd.peer.reception import REMOTES_MAX, Reception
 from kvd.peer.settings import PeerSettings
@@ -101,6 +101,14 @@ def test_who_hears_a_leader_lets_no_stranger_in(log_lines):
     assert good.ended
     assert not again.ended
     assert one.messages == [vote, vote]
+
+
+def test_nobody_is_not_let_in():
+    # Id 0 is nobody's; with it the connection would be no stranger's and no member's.
+    world = leader_and_newcomer()
+    stranger = Raw(world, world.members[1]).hello(member=NOBODY, expected=2)
+    assert stranger.ended
+    assert stranger.answer()["refusal"] == Refusal.STRANGER.value
 
 
 def test_a_removed_member_is_never_let_in():
