@@ -12,11 +12,7 @@ from __future__ import annotations
 from typing import cast
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import (
-    IHalfCloseableProtocol,
-    INegotiated,
-    IPushProducer,
-)
+from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -27,11 +23,10 @@ from kvd.http.exchange import Answer, Client, Handler, Request, Stream, Streamin
 from kvd.http.fields import Refusal
 from kvd.http.framing import CONTINUE, LAST_CHUNK, chunk, refusal_bytes
 from kvd.http.intake import Intake
-from kvd.http.outgoing import Outgoing, Pipe
+from kvd.http.outgoing import Outgoing, Pipe, is_secure
 from kvd.http.owner import Owner
 
 _READ_AHEAD_MAX = 64 << 10  # unread bytes beyond which the transport is paused
-_TIMEOUT = "408 Request Timeout"
 _FULL = "503 Service Unavailable"
 
 
@@ -68,7 +63,7 @@ class Connection(Protocol):
         self._pipe = cast(Pipe, self.transport)
         self._out = Outgoing(self._pipe)
         self._client = self._site.recognised(self._client, self._pipe)
-        self._intake.secure = INegotiated.providedBy(self._pipe)
+        self._intake.secure = is_secure(self._pipe)
         if self._site.admit(self):
             self._pipe.registerProducer(self, True)
             return
@@ -138,7 +133,7 @@ class Connection(Protocol):
         if self._closing:
             self._pipe.abortConnection()
         else:
-            self._refuse(Refusal(_TIMEOUT))
+            self._refuse(Refusal("408 Request Timeout"))
 
     def drain(self) -> None:
         """Answer what is under way, end a stream, close."""

@@ -22,6 +22,11 @@ class Pipe(Protocol):
     def resumeProducing(self) -> None: ...
 
 
+def is_secure(pipe: object) -> bool:
+    """Whether it speaks TLS."""
+    return INegotiated.providedBy(pipe)
+
+
 class Outgoing:
     """Bytes on their way to a transport."""
 
@@ -67,7 +72,7 @@ class Outgoing:
         might never see its answer. TLS says goodbye in its own way.
         """
         transport: object = self._pipe
-        if INegotiated.providedBy(transport) or not ITCPTransport.providedBy(transport):
+        if is_secure(transport) or not ITCPTransport.providedBy(transport):
             self._pipe.loseConnection()
         else:
             transport.loseWriteConnection()
