@@ -148,10 +148,15 @@ class Secured:
         """
         Where another member's peer URL leads, over TLS when it is https.
 
+        Members out of the DNS, with no authority of ours to vouch for them, must have
+        certificates for the domain, whatever their hosts are called (V2-SPEC 16.2).
+
         :param seconds: for an attempt to connect, before the handshake.
         :raises ValueError: as :func:`kvd.ports.endpoint`.
         """
-        return self._dial(self.peer, url, seconds)
+        trusted = self.peer.settings.trusted_ca_file
+        domain = "" if trusted else self._config.discovery_srv
+        return self._dial(self.peer, url, seconds, host=domain)
 
     def connect_to_client_url(
         self, url: str, *, seconds: float = CONNECT_SECONDS
@@ -161,12 +166,14 @@ class Secured:
         own = settings.is_set or settings.trusted_ca_file
         return self._dial(self.client if own else self.peer, url, seconds)
 
-    def _dial(self, port: TlsPort, url: str, seconds: float) -> IStreamClientEndpoint:
+    def _dial(
+        self, port: TlsPort, url: str, seconds: float, host: str = ""
+    ) -> IStreamClientEndpoint:
         if urlsplit(url).scheme != "https":
             return endpoint(self._reactor, url, seconds=seconds)
         plain = url.replace("https:", "http:", 1)
         made = endpoint(self._reactor, plain, seconds=seconds)
-        return port.endpoint(made, urlsplit(url).hostname or "")
+        return port.endpoint(made, host or urlsplit(url).hostname or "")
 
     def _make(self, settings: TlsSettings) -> None:
         """A certificate of our own making, unless there is one from before."""
@@ -210,6 +217,10 @@ def _read_file(path: str) -> bytes:
 
 
 def _write(path: str, data: bytes) -> None:
+    """Whole or not at all."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
-    with open(os.open(path, flags, 0o600), "wb") as file:
+    with open(os.open(f"{path}.tmp", flags, 0o600), "wb") as file:
         file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(f"{path}.tmp", path)
