@@ -24,6 +24,7 @@ from kvd.peer.commands import Purpose, Refusal
 from kvd.peer.receiving import Introduction
 from kvd.raft.codec import encode_change
 from kvd.raft.messages import (
+    AppendEntries,
     ChangeKind,
     ConfigChange,
     Configuration,
@@ -183,6 +184,28 @@ def test_nobody_is_told_of_members_before_all_that_is_known_is_applied(house):
     house.stop()
 
 
+def test_nothing_is_heard_before_the_snapshot_is_in_the_machines(house):
+    # The leader may be quicker than the disk, and is let in although nobody is known yet.
+    machine = with_snapshot_alone()
+    machine.close()
+    house.disk = machine.disk
+    service = house.start(CONFIG)
+    while service._parts is None:
+        house.one_call()
+    node = service._parts.node
+    hello = Introduction(IDENTITY.cluster_id, 2, ME, Purpose.MESSAGES)
+    assert service._parts.transport._reception.judge(hello) is None
+    news = AppendEntries(ME, 2, 3, 7, 2, (entry(8, 3),), 8)
+    node.received(news)
+    house.run(0.5)
+    assert house.process.said == ["prepare"]
+    assert (node.applied_index, node.status().leader) == (7, 0)
+    node.received(news)  # as the leader goes on
+    house.run(0.5)
+    assert (node.applied_index, node.status().leader) == (8, 2)
+    house.stop()
+
+
 def test_a_backup_starts_only_by_force(house):
     house.start()
     house.run()
@@ -316,6 +339,22 @@ def founded(*, snapshot=False):
         meta = SnapshotMeta(3, 1, Configuration(frozenset({ME, 2, 3})))
         machine.write_snapshot(meta, b"".join(machines.applier.snapshot()))
     machine.save(None, [entry(6, 2), entry(7, 2)])
+    return machine
+
+
+def with_snapshot_alone():
+    """A member of three whose snapshot holds all that it knows to be committed."""
+    machine = founded(snapshot=True)
+    machines = Machines()
+    for member in three():
+        machines.change(
+            ConfigChange(ChangeKind.ADD_VOTER, member.member_id, encode_record(member))
+        )
+    for index in range(4, 8):
+        machines.applier.apply(entry(index, 2))
+    machine.save(HardState(term=2, vote=2, commit=7))
+    meta = SnapshotMeta(7, 2, Configuration(frozenset({ME, 2, 3})))
+    machine.write_snapshot(meta, b"".join(machines.applier.snapshot()))
     return machine
 
 

@@ -274,7 +274,9 @@ class Node:
     # -- what the transport tells ---------------------------------------------------
 
     def received(self, message: Message) -> None:
-        """A message of another member, decoded."""
+        """A message of another member, decoded; lost until our machines are filled."""
+        if self._tick_loop is None:
+            return
         self.traffic.received(message, now=self._clock.seconds())
         if type(message) is Propose:
             fresh = self._forwarded.admit(
