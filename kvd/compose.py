@@ -20,7 +20,7 @@ from kvd.diagnostics.collector import MemberCollector, Surroundings
 from kvd.diagnostics.exposition import Exposition, ProcessFigures
 from kvd.diagnostics.host import Host
 from kvd.errors import KvdError, StorageError
-from kvd.http.metricsport import MetricsPort
+from kvd.http.metricsport import MetricsPort, metrics_settings
 from kvd.http.site import ClientSite, no_names
 from kvd.http.threads import LowThreads
 from kvd.node.forced import removals
@@ -332,7 +332,7 @@ def compose(
     )
     exposition.add(ProcessFigures())
     metrics = MetricsPort(
-        config=attrs.evolve(config, cors=(), host_whitelist=()),
+        config=metrics_settings(config),
         control=site.control,
         clock=world.reactor,
         wall_time_ns=world.wall_time_ns,

@@ -35,7 +35,9 @@ _GC_YOUNG: Final = 50_000  # net new containers between two looks at the younges
 _GC_MIDDLE: Final = 20
 _GC_OLD: Final = 100
 _LAG_SECONDS: Final = doubling(0.001, 12)
-_DESCRIPTORS: Final = 100  # beside clients: files, ports, other members, the reactor's
+# Beside clients: files, ports, other members, the reactor's, who is told that there is
+# no room, strangers on the peers' port, and what was cut off but closes a turn later.
+_DESCRIPTORS: Final = 500
 
 Reactor = Any  # Twisted's real reactors provide many interfaces, no one names all
 
@@ -131,6 +133,7 @@ class OwnProcess:
 
     :param logs: what becomes of log lines.
     :param connections_max: as many clients must find a free descriptor.
+    :param handshakes_max: and as many who are not let in yet.
     """
 
     _log = Logger()
@@ -141,11 +144,13 @@ class OwnProcess:
         *,
         logs: Logs | None = None,
         connections_max: int = 0,
+        handshakes_max: int = 0,
         limits: Limits | None = None,
     ) -> None:
         self._reactor = reactor
         self._logs = logs if logs is not None else Logs()
         self._connections_max = connections_max
+        self._others = handshakes_max + _DESCRIPTORS
         self._limits = limits if limits is not None else Limits()
         self._pauses = GcPauses()
         self._status = 0
@@ -209,7 +214,7 @@ class OwnProcess:
         signal.signal(signal.SIGHUP, self._hung_up)
 
     def _take_descriptors(self, sockets_each: int) -> None:
-        wanted = self._connections_max * sockets_each + _DESCRIPTORS
+        wanted = self._connections_max * sockets_each + self._others
         had = allow_descriptors(wanted, self._limits)
         if had < wanted:
             self._log.warn(
@@ -219,7 +224,7 @@ class OwnProcess:
                 clients=self._connections_max,
                 wanted=wanted,
                 had=had,
-                fitting=max((had - _DESCRIPTORS) // sockets_each, 1),
+                fitting=max((had - self._others) // sockets_each, 1),
             )
 
     def _signalled(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 -- what signal gives

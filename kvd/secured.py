@@ -68,6 +68,17 @@ def _in(folder: str, name: str) -> str:
     return os.path.join(folder, name) if folder else ""
 
 
+def handshakes_max(config: Config) -> int:
+    """TLS handshakes that may be under way on all ports together."""
+    urls = (
+        *config.listen_client_urls,
+        *config.listen_peer_urls,
+        *config.listen_metrics_urls,
+    )
+    secure = [url for url in urls if urlsplit(url).scheme == "https"]
+    return len(secure) * config.tls_handshakes_max
+
+
 class Secured:
     """
     Both ports' TLS, and what keeps their certificates fresh.

@@ -180,6 +180,7 @@ def makeService(options: Options) -> IService:
 
     from kvd.process import OwnProcess  # noqa: PLC0415 -- the same
     from kvd.role import Daemon  # noqa: PLC0415 -- the same
+    from kvd.secured import handshakes_max  # noqa: PLC0415 -- the same
 
     if options.loaded is None:
         raise usage.UsageError("no options were parsed")
@@ -197,6 +198,7 @@ def makeService(options: Options) -> IService:
                 outputs=config.log_outputs,
             ),
             connections_max=config.connections_max,
+            handshakes_max=handshakes_max(config),
         ),
         warnings=loaded.warnings,
         source=loaded.file,

@@ -186,7 +186,7 @@ def test_a_member_that_becomes_a_proxy_only_needs_more_descriptors():
     observers = list(globalLogPublisher._observers)
     process.prepare(sockets_each=2)
     atexit.unregister(process._leave)
-    assert soft == [1100, 2100]
+    assert soft == [1500, 2500]
     assert globalLogPublisher._observers == observers
     os.kill(os.getpid(), signal.SIGTERM)
     assert reactor.stops == 1
@@ -291,13 +291,13 @@ def test_a_limit_that_cannot_be_raised_stays(refusal):
 @pytest.mark.parametrize(
     ("descriptors", "line"),
     [
-        (Descriptors(1024, 10_100), None),
+        (Descriptors(1024, 10_600), None),
         (
             Descriptors(1024, 4096),
             (
-                "connections-max: 10000 clients need 10100 file descriptors, the process "
+                "connections-max: 10000 clients need 10600 file descriptors, the process "
                 "may have 4096; raise its limit (ulimit -n, LimitNOFILE=) or set "
-                "connections-max to 3996 at most"
+                "connections-max to 3496 at most"
             ),
         ),
     ],
@@ -306,7 +306,10 @@ def test_too_few_descriptors_for_the_clients_are_one_line(descriptors, line):
     events = []
     globalLogPublisher.addObserver(events.append)
     process = OwnProcess(
-        FakeReactor(), connections_max=10_000, limits=descriptors.limits
+        FakeReactor(),
+        connections_max=10_000,
+        handshakes_max=100,
+        limits=descriptors.limits,
     )
     process.prepare()
     atexit.unregister(process._leave)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import attrs
 from twisted.internet.interfaces import IReactorTime
 
+from kvd.config import Config
 from kvd.http import answers
 from kvd.http.control import Control
 from kvd.http.exchange import Handler, Request, Response
@@ -15,14 +17,24 @@ from kvd.http.settings import PortSettings
 from kvd.http.targets import RequestLine
 
 PATHS = frozenset(("/metrics", "/health", "/livez", "/readyz"))
+_CONNECTIONS_MAX = 100  # among the descriptors that a member has for itself
+
+
+def metrics_settings(config: Config) -> Config:
+    """As etcd, without CORS and without a check of hosts."""
+    return attrs.evolve(
+        config,
+        cors=(),
+        host_whitelist=(),
+        connections_max=min(config.connections_max, _CONNECTIONS_MAX),
+    )
 
 
 class MetricsPort(HttpPort):
     """
     Has connections of its own, so that no crowd of clients keeps a probe out.
 
-    :param config: as etcd does without CORS and without a check of hosts here, these
-        should allow nothing and everything.
+    :param config: see :func:`metrics_settings`.
     """
 
     def __init__(

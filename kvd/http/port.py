@@ -19,6 +19,8 @@ from kvd.http.targets import CONNECT, RequestLine, redirect
 _SWEEP_SECONDS = 1.0
 _LINGER_SECONDS = 2.0
 _LATER_SECONDS = 0.0
+GOODBYES_MAX = 64
+"""Connections for which there is no room and that are told so, at one time."""
 
 
 class HttpPort(Factory):
@@ -46,6 +48,7 @@ class HttpPort(Factory):
         self.is_open = False
         self.is_draining = False
         self.connections: set[Connection] = set()
+        self._told: set[Connection] = set()  # that there is no room for them
         # When a request that is arriving, or a goodbye, has taken too long.
         self.deadlines: dict[Connection, float] = {}
         # Those of them that wait for the first byte of their next request.
@@ -65,8 +68,12 @@ class HttpPort(Factory):
     # -- life ---------------------------------------------------------------------------
 
     def buildProtocol(self, addr: IAddress | None) -> Connection | None:
-        """None, which closes the connection, once the site is draining."""
-        if self.is_draining:
+        """
+        None, which closes the connection at once, when the site is draining and for
+        those who come too fast to be told that there is no room: they would take all
+        descriptors, also those that the log needs.
+        """
+        if self.is_draining or len(self._told) >= GOODBYES_MAX:
             return None
         return Connection(self, Client(getattr(addr, "host", "")))
 
@@ -119,6 +126,7 @@ class HttpPort(Factory):
     def admit(self, connection: Connection) -> bool:
         """Whether there is room for it."""
         if len(self.connections) >= self.settings.connections_max:
+            self._told.add(connection)
             return False
         self.connections.add(connection)
         self.rest(connection)
@@ -127,6 +135,7 @@ class HttpPort(Factory):
     def gone(self, connection: Connection) -> None:
         """It is closed."""
         self.connections.discard(connection)
+        self._told.discard(connection)
         self.arrived(connection)
         self._check_drained()
 

@@ -11,7 +11,7 @@ from twisted.internet.task import Clock
 
 from kvd.config import Config
 from kvd.errors import Unavailable, UnavailableReason
-from kvd.http.metricsport import MetricsPort
+from kvd.http.metricsport import MetricsPort, metrics_settings
 from kvd.raft.messages import Role
 
 LOG = "/config/local/log"
@@ -339,6 +339,16 @@ def metrics_port(make_port):
     )
     port.site.open_for_business()
     return port
+
+
+def test_the_port_of_its_own_has_few_connections_and_asks_for_no_host():
+    settings = metrics_settings(Config(host_whitelist=("a",), cors=("b",)))
+    assert (settings.connections_max, settings.host_whitelist, settings.cors) == (
+        100,
+        (),
+        (),
+    )
+    assert metrics_settings(Config(connections_max=7)).connections_max == 7
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/health", "/livez", "/readyz"])

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from kvd.errors import Unavailable, UnavailableReason
+from kvd.http.port import GOODBYES_MAX
 from kvd.options.table import OPTIONS
 
 from .accounts import basic, guard
@@ -315,3 +316,18 @@ def test_a_json_body_is_bounded(port, method, target, most):
     client = port.connect().send(head.format(most))
     assert client.said == b""
     assert client.end == "open"
+
+
+def test_who_comes_too_fast_to_be_told_that_there_is_no_room_is_closed_at_once(
+    make_port,
+):
+    # Else whoever may connect could take every descriptor of the process.
+    port = make_port(connections_max=1)
+    held = port.connect()
+    told = [port.connect() for _ in range(GOODBYES_MAX)]
+    assert all(b"too many connections" in each.said for each in told)
+    assert port.site.buildProtocol(None) is None
+    told[0].lose()
+    assert b"too many connections" in port.connect().said
+    assert port.site.buildProtocol(None) is None
+    assert held.end == "open"

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -310,3 +311,33 @@ def ask_slowly(server):
         return connection.getresponse().status
     finally:
         connection.close()
+
+
+def test_who_floods_the_port_does_not_take_the_descriptors_of_the_log(
+    started, tmp_path
+):
+    server = lone_member(
+        Make.KVD, tmp_path, **{"connections-max": 20, "segment-bytes": 65_536}
+    )
+    started.append(server)
+    start_all([server])
+    # As many as it asks for, and not one more.
+    resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (520, 520))
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    value = "value=" + "x" * 20_000
+    with contextlib.ExitStack() as stack:
+        writer = HTTPConnection("127.0.0.1", server.port, timeout=SECONDS)
+        stack.callback(writer.close)
+        writer.request("GET", "/version")  # it is let in
+        writer.getresponse().read()
+        for number in range(12):
+            for _ in range(60):
+                one = stack.enter_context(socket.socket())
+                one.setblocking(False)
+                one.connect_ex(("127.0.0.1", server.port))
+            writer.request("PUT", f"/v2/keys/{number}", value, form)
+            answer = writer.getresponse()
+            answer.read()
+            assert answer.status == 201
+    assert "EMFILE" not in text_of(server)
+    assert "Traceback" not in text_of(server)
