@@ -1,0 +1,117 @@
+"""What a client trusts, and how it shows who it is."""
+
+# Twisted leaves its certificates without annotations:
+# mypy: allow-untyped-calls
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+import attrs
+from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
+from twisted.internet.ssl import (
+    Certificate,
+    PrivateCertificate,
+    optionsForClientTLS,
+    platformTrust,
+    trustRootFromCertificates,
+)
+from twisted.web.iweb import IPolicyForHTTPS
+from zope.interface import implementer
+
+_CERTIFICATE: Final = re.compile(
+    rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL
+)
+
+
+@attrs.frozen
+class TLS:
+    """
+    PEM texts for endpoints that are https.
+
+    :ivar authorities: certificates to trust; the system's when there are none.
+    :ivar certificate: the client's own, followed by those between it and an authority.
+    :ivar key: of the certificate.
+
+    .. versionadded:: 0.1
+    """
+
+    authorities: bytes = b""
+    certificate: bytes = b""
+    key: bytes = attrs.field(default=b"", repr=False)
+
+    @classmethod
+    def from_files(
+        cls, *, ca_file: str = "", cert_file: str = "", key_file: str = ""
+    ) -> TLS:
+        """
+        The same out of files; an empty name is none.
+
+        :raises OSError: a file that cannot be read.
+        """
+        return cls(*map(_content, (ca_file, cert_file, key_file)))
+
+
+def _content(path: str) -> bytes:
+    if not path:
+        return b""
+    with open(path, "rb") as file:
+        return file.read()
+
+
+@implementer(IPolicyForHTTPS)
+class Policy:
+    """
+    Twisted's contexts for each host out of these texts.
+
+    :raises ValueError: a text that is no certificate, or half of a pair.
+    """
+
+    def __init__(self, tls: TLS) -> None:
+        if bool(tls.certificate) != bool(tls.key):
+            raise ValueError("a client's certificate and its key go together")
+        # What OpenSSL says of a text that it cannot read has no one type.
+        try:
+            self._trust = _trust(tls.authorities)
+            self._own = (
+                PrivateCertificate.loadPEM(tls.certificate + b"\n" + tls.key)
+                if tls.key
+                else None
+            )
+            chain = _CERTIFICATE.findall(tls.certificate)[1:]
+            self._extra: Mapping[str, Any] = (  # as OpenSSL's context takes them
+                {
+                    "extraCertChain": [
+                        Certificate.loadPEM(each).original for each in chain
+                    ]
+                }
+                if chain
+                else {}
+            )
+        except Exception as problem:  # noqa: BLE001
+            raise ValueError(
+                f"not a certificate and its key in PEM: {problem}"
+            ) from None
+
+    def creatorForNetloc(
+        self,
+        hostname: bytes,
+        port: int,  # noqa: ARG002 -- Twisted's
+    ) -> IOpenSSLClientConnectionCreator:
+        return optionsForClientTLS(
+            hostname.decode("ascii"),
+            trustRoot=self._trust,
+            clientCertificate=self._own,
+            extraCertificateOptions=dict(self._extra) or None,
+        )
+
+
+def _trust(authorities: bytes) -> Any:  # noqa: ANN401 -- a private type of Twisted's
+    if not authorities:
+        return platformTrust()
+    found = _CERTIFICATE.findall(authorities)
+    if not found:
+        raise ValueError("there is no certificate in it")
+    return trustRootFromCertificates([Certificate.loadPEM(each) for each in found])
