@@ -34,12 +34,14 @@ from kvd.client.errors import (
 from kvd.client.limits import Limits
 from kvd.client.tls import TLS
 from kvd.client.values import Event, Member, Node, Response, Role, User, Version
+from kvd.client.watching import Change, Relisted, Watch
 from kvd.client.wire import Request
 
 __all__ = [
     "TLS",
     "Attempt",
     "BadAnswer",
+    "Change",
     "Client",
     "ClientError",
     "Closed",
@@ -59,6 +61,7 @@ __all__ = [
     "NotADirectory",
     "NotAFile",
     "Refused",
+    "Relisted",
     "Request",
     "Response",
     "Role",
@@ -69,5 +72,6 @@ __all__ = [
     "Unknown",
     "User",
     "Version",
+    "Watch",
     "WatcherCleared",
 ]

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from twisted.internet.defer import Deferred
 
 from kvd.client.endpoints import Endpoints
 from kvd.client.errors import Attempt, Closed, NoAnswer, TooMany, Unknown
 from kvd.client.limits import Limits
 from kvd.client.wire import Answer, Lost, NotSent, Request, Wire
+
+T = TypeVar("T")
 
 
 class Asker:
@@ -38,8 +43,13 @@ class Asker:
         self._limits = limits
         self._observe = observe
         self._pending = 0
-        self._watching = 0
+        self._patient: set[Deferred[Answer]] = set()
         self.closed = False
+
+    @property
+    def endpoints(self) -> tuple[str, ...]:
+        """In the order in which they would be tried now."""
+        return self._endpoints.in_order
 
     async def ask(self, request: Request, only: Sequence[str] = ()) -> Answer:
         """
@@ -51,14 +61,36 @@ class Asker:
         :raises TooMany: too many are asked already.
         :raises Closed:
         """
-        self._enter(request)
+        if self._pending >= self._limits.pending_max:
+            raise TooMany(f"{self._pending} requests are under way already")
+        self._pending += 1
         try:
             return await self._in_turn(request, only)
         finally:
-            if request.patient:
-                self._watching -= 1
-            else:
-                self._pending -= 1
+            self._pending -= 1
+
+    def patiently(self, request: Request, endpoint: str) -> Deferred[Answer]:
+        """
+        The same of one endpoint, whose answer may come at any time; ends with the client.
+
+        :raises TooMany: too many wait already.
+        """
+        if len(self._patient) >= self._limits.watches_max:
+            raise TooMany(f"{len(self._patient)} watches wait already")
+        asked = Deferred.fromCoroutine(self._in_turn(request, (endpoint,)))
+        self._patient.add(asked)
+
+        def over(result: T) -> T:
+            self._patient.discard(asked)
+            return result
+
+        return asked.addBoth(over)
+
+    def close(self) -> None:
+        """Begin nothing any more, and wait for nothing that may never come."""
+        self.closed = True
+        for asked in tuple(self._patient):
+            asked.cancel()
 
     async def _in_turn(self, request: Request, only: Sequence[str]) -> Answer:
         attempts: list[Attempt] = []
@@ -86,15 +118,3 @@ class Asker:
             if not request.repeatable:
                 raise Unknown(attempts)
         raise NoAnswer(attempts)
-
-    def _enter(self, request: Request) -> None:
-        if self.closed:
-            raise Closed("the client is closed")
-        if request.patient:
-            if self._watching >= self._limits.watches_max:
-                raise TooMany(f"{self._watching} watches wait already")
-            self._watching += 1
-        else:
-            if self._pending >= self._limits.pending_max:
-                raise TooMany(f"{self._pending} requests are under way already")
-            self._pending += 1

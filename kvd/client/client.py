@@ -24,6 +24,7 @@ from kvd.client.limits import Limits
 from kvd.client.membership import Members
 from kvd.client.tls import TLS
 from kvd.client.values import Node, Response, Version
+from kvd.client.watching import Watch
 from kvd.client.wire import Http, Reactor, Request, Wire
 
 
@@ -93,9 +94,10 @@ class Client:
         """
         Ask nobody any more; fires when unused connections are gone.
 
-        Requests that are under way may come to their end; no new one is begun.
+        Watches end. Requests that are under way may come to their end; no new one is
+        begun.
         """
-        self._asker.closed = True
+        self._asker.close()
         return self._wire.close()
 
     def sync(self) -> Deferred[tuple[str, ...]]:
@@ -136,6 +138,24 @@ class Client:
         fields = _flags(recursive=recursive, quorum=quorum)
         request = reading(key, sorted=True, **fields)
         return Deferred.fromCoroutine(self._ls(request))
+
+    def watch(
+        self, key: Text, *, recursive: bool = False, after_index: int | None = None
+    ) -> Watch:
+        """
+        What happens to a key, or to everything below it, once and in order.
+
+        :param after_index: only events after it, such as the ``etcd_index`` of a
+            :class:`Response`; None: those after the watch has started.
+        """
+        return Watch(
+            asker=self._asker,
+            clock=self._clock,
+            key=key,
+            recursive=recursive,
+            after_index=after_index,
+            silent_seconds=self._limits.silent_seconds,
+        )
 
     # Writing
 

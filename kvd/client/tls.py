@@ -6,14 +6,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import Any, Final
 
 import attrs
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.x509 import load_pem_x509_certificates
+from OpenSSL.crypto import Error
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
 from twisted.internet.ssl import (
     Certificate,
-    PrivateCertificate,
     optionsForClientTLS,
     platformTrust,
     trustRootFromCertificates,
@@ -72,25 +74,10 @@ class Policy:
     def __init__(self, tls: TLS) -> None:
         if bool(tls.certificate) != bool(tls.key):
             raise ValueError("a client's certificate and its key go together")
-        # What OpenSSL says of a text that it cannot read has no one type.
         try:
             self._trust = _trust(tls.authorities)
-            self._own = (
-                PrivateCertificate.loadPEM(tls.certificate + b"\n" + tls.key)
-                if tls.key
-                else None
-            )
-            chain = _CERTIFICATE.findall(tls.certificate)[1:]
-            self._extra: Mapping[str, Any] = (  # as OpenSSL's context takes them
-                {
-                    "extraCertChain": [
-                        Certificate.loadPEM(each).original for each in chain
-                    ]
-                }
-                if chain
-                else {}
-            )
-        except Exception as problem:  # noqa: BLE001
+            self._own = _own(tls) if tls.key else None
+        except (ValueError, TypeError, UnsupportedAlgorithm, Error) as problem:
             raise ValueError(
                 f"not a certificate and its key in PEM: {problem}"
             ) from None
@@ -103,9 +90,17 @@ class Policy:
         return optionsForClientTLS(
             hostname.decode("ascii"),
             trustRoot=self._trust,
-            clientCertificate=self._own,
-            extraCertificateOptions=dict(self._extra) or None,
+            extraCertificateOptions=self._own,
         )
+
+
+def _own(tls: TLS) -> dict[str, Any]:
+    """The pair, as options of OpenSSL's context."""
+    first, *others = load_pem_x509_certificates(tls.certificate)
+    key = load_pem_private_key(tls.key, None)
+    if key.public_key() != first.public_key():
+        raise ValueError("the key is another certificate's")
+    return {"certificate": first, "privateKey": key, "extraCertChain": others}
 
 
 def _trust(authorities: bytes) -> Any:  # noqa: ANN401 -- a private type of Twisted's

@@ -39,5 +39,7 @@ def test_half_a_pair_and_what_is_no_certificate_are_told(folder):
         client(TLS(authorities=b"nonsense"))
     with pytest.raises(ValueError, match="PEM"):
         client(TLS(certificate=certificate, key=b"nonsense"))
+    with pytest.raises(ValueError, match="another certificate's"):
+        client(TLS(certificate=certificate, key=(folder / "server.key").read_bytes()))
     with pytest.raises(OSError, match="nothing"):
         TLS.from_files(ca_file=str(folder / "nothing"))

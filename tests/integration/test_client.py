@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import pytest
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import deferLater
 
 from kvd.client import (
+    TLS,
     Client,
     CompareFailed,
     DirectoryNotEmpty,
     KeyExists,
     KeyNotFound,
+    Limits,
     NoAnswer,
     NotADirectory,
     NotAFile,
     Refused,
+    Relisted,
     RootReadOnly,
+    Unauthorized,
+    Unknown,
 )
 from kvd.testing.servers import (
     HOST,
@@ -30,6 +35,7 @@ from kvd.testing.servers import (
 )
 from tests.integration.conftest import require
 from tests.integration.reacting import react
+from tests.integration.secure import Folder, secure_port, secured
 
 MAKES = [pytest.param(each, id=each.value) for each in Make]
 
@@ -179,3 +185,149 @@ def test_when_nobody_listens_nothing_was_changed():
         await client.close()
 
     react(ask)
+
+
+async def write_until_it_counts(reactor, client, key, value):
+    """What a program does about Unknown: look, and write again if it must."""
+    while True:
+        try:
+            return await client.create(key, value)
+        except (Unknown, NoAnswer):
+            await pause(reactor, 0.2)
+        except KeyExists:
+            return await client.get(key, quorum=True)
+
+
+def test_a_client_goes_on_when_the_member_that_serves_is_killed(three):
+    by_url = {each.url: each for each in three}
+
+    async def work(reactor):
+        client = Client(reactor, [three[0].url], limits=Limits(request_seconds=2))
+        assert set(await client.sync()) == set(by_url)
+        watch = client.watch("/over", recursive=True)
+        await watch.start()
+        heard = []
+        listening = watch.each(heard.append)
+        for number in range(30):
+            if number == 15:
+                by_url[client.endpoints[0]].kill()
+            await write_until_it_counts(reactor, client, f"/over/{number}", "x")
+        while len(heard) < 30:
+            await pause(reactor, 0.05)
+        assert [each.node.key for each in heard] == [
+            f"/over/{number}" for number in range(30)
+        ]
+        watch.close()
+        await listening
+        assert len(await client.ls("/over", quorum=True)) == 30
+        await client.close()
+
+    react(work)
+
+
+def test_a_watch_goes_on_across_a_restart_and_says_what_it_lost(make, tmp_path):
+    server = lone_member(make, tmp_path / "again")
+    start_all([server])
+
+    async def before(reactor):
+        client = Client(reactor, [server.url])
+        watch = client.watch("/again", recursive=True)
+        await watch.start()
+        await client.set("/again/0", "0")
+        first = await watch.next()
+        changes = [watch.next()]
+        return client, watch, first, changes
+
+    async def write(reactor, client):
+        await client.set("/again/_hidden", "no")
+        await client.set("/again/1", "1")
+        await client.delete("/again/1")
+        await client.close()
+
+    async def after(reactor, client, watch, changes):
+        got = [await changes[0], await watch.next()]
+        old = client.watch("/again", recursive=True, after_index=1)
+        other = Client(reactor, [server.url])
+        for _ in range(11):
+            await gatherResults([other.set("/elsewhere", "x") for _ in range(100)])
+        relisted = await old.next()
+        written = await other.set("/again/2", "2")
+        got_later = [await watch.next(), await old.next()]
+        await other.close()
+        await client.close()
+        return got, relisted, written, got_later
+
+    try:
+        client, watch, first, changes = react(before)
+        assert first.node.value == "0"
+        server.kill()
+        server.start()
+        server.wait_ready()
+        react(write, react(another, server.url))
+        got, relisted, written, later = react(after, client, watch, changes)
+        assert [(each.action, each.node.key) for each in got] == [
+            ("set", "/again/1"),
+            ("delete", "/again/1"),
+        ]
+        assert isinstance(relisted, Relisted)
+        assert [each.key for each in relisted.node.walk()] == ["/again/0"]
+        # The first watch may have lost history, too, and then has to say so.
+        assert later[1] == written.event
+        assert later[0] == written.event or isinstance(later[0], Relisted)
+    finally:
+        kill_all([server])
+
+
+async def another(reactor, url):
+    return Client(reactor, [url])
+
+
+def test_a_certificate_and_a_password(make, tmp_path):
+    files = Folder(tmp_path / "files")
+    (server,) = secured(tmp_path / "secured", files, 1, make)
+    if make is Make.ETCD:
+        server.options.pop("tls-reload-interval")
+    start_all([server])
+    url = f"https://{HOST}:{secure_port(server)}"
+
+    def client(reactor, name="", user=None, ca="ca.pem"):
+        own = {
+            "cert_file": files.file(f"client-{name}.pem"),
+            "key_file": files.file(f"client-{name}.key"),
+        }
+        tls = TLS.from_files(ca_file=files.file(ca), **(own if name else {}))
+        return Client(reactor, [url], tls=tls, auth=user)
+
+    async def ask(reactor):
+        anna = client(reactor, "anna")
+        await anna.set("/tls", "1")
+        assert await anna.sync() == (url,)
+        for stranger in (client(reactor), client(reactor, "anna", ca="peer.pem")):
+            problem = await fails(NoAnswer, stranger.set("/tls", "2"))
+            assert "TLS" in str(problem)
+            await stranger.close()
+        await anna.auth.create_user("root", "pw")
+        await anna.auth.create_role("reader", read=["/tls"])
+        await anna.auth.create_user("ann", "secret", ["reader"])
+        await anna.auth.enable()
+        root = client(reactor, "anna", ("root", "pw"))
+        assert await root.auth.enabled()
+        await root.auth.revoke_permissions("guest", ["/*"], ["/*"])
+        ann = client(reactor, "anna", ("ann", "secret"))
+        assert (await ann.get("/tls")).node.value == "1"
+        await fails(Unauthorized, ann.set("/tls", "2"))
+        await fails(Unauthorized, anna.get("/tls"))
+        await fails(Unauthorized, ann.watch("/other", after_index=1).next())
+        await fails(Refused, ann.auth.users())
+        users = await root.auth.users()
+        assert [(each.name, each.roles) for each in users] == [
+            ("ann", ("reader",)),
+            ("root", ("root",)),
+        ]
+        await root.auth.disable()
+        await gatherResults([each.close() for each in (root, ann, anna)])
+
+    try:
+        react(ask)
+    finally:
+        kill_all([server])

@@ -1,0 +1,294 @@
+"""Everything that happens to a key, once and in order, for as long as anybody listens."""
+
+# Twisted leaves Failure without annotations:
+# mypy: allow-untyped-calls
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeAlias
+
+import attrs
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+
+from kvd.client.asking import Asker
+from kvd.client.documents import event_of, response_of
+from kvd.client.errors import (
+    Attempt,
+    BadAnswer,
+    ClientError,
+    Closed,
+    EventIndexCleared,
+    KeyNotFound,
+    NoAnswer,
+    Unknown,
+    WatcherCleared,
+)
+from kvd.client.keys import Text, reading, watching
+from kvd.client.values import Event, Node
+from kvd.client.wire import Answer, Request
+
+AGAIN_SECONDS: Final = (0.05, 0.2, 0.5, 1.0, 2.0, 5.0)
+"""Between one failed try and the next, which begins with another endpoint."""
+
+_PROBE: Final = Request("GET", "/version")
+
+
+@attrs.frozen
+class Relisted:
+    """
+    History was lost: what happened up to ``index`` is not known, only what is there now.
+
+    It comes instead of the events that were missed; those after it follow.
+
+    :ivar node: the key, with everything below it if the watch is recursive; None: there
+        is no such key.
+
+    .. versionadded:: 0.1
+    """
+
+    node: Node | None
+    index: int
+
+
+Change: TypeAlias = Event | Relisted
+
+
+class Watch:
+    """
+    The changes of one key, or of all below it; made by :meth:`Client.watch`.
+
+    ::
+
+        async for change in watch:
+            match change:
+                case Event(): ...
+                case Relisted(): ...
+
+    Each event comes once and in the order of its index, whichever members answer and
+    however often connections break. A member keeps the newest 1000 events of the whole
+    store: who falls behind that gets one :class:`Relisted` in their place. Nothing is
+    fetched before it is asked for, so nothing piles up here.
+
+    Hidden keys below the key are left out, as a member that has to look nothing up
+    leaves them out.
+
+    .. versionadded:: 0.1
+    """
+
+    def __init__(
+        self,
+        *,
+        asker: Asker,
+        clock: IReactorTime,
+        key: Text,
+        recursive: bool,
+        after_index: int | None,
+        silent_seconds: float,
+    ) -> None:
+        self._asker = asker
+        self._clock = clock
+        self._key = key
+        self._path = _parts(key)
+        self._recursive = recursive
+        self._index = after_index
+        self._silent_seconds = silent_seconds
+        self._closed = False
+        self._waiting: Deferred[Change] | None = None
+        self._failures = 0
+
+    @property
+    def index(self) -> int | None:
+        """All events up to this one were delivered; None: it has not begun."""
+        return self._index
+
+    def start(self) -> Deferred[int]:
+        """
+        Settle from where on events are delivered; fires with the index before them.
+
+        A watch that was given no index begins here, or with the first change asked for.
+
+        :raises KeysError: the server refuses, :class:`Unauthorized` for instance.
+        """
+        return Deferred.fromCoroutine(self._start())
+
+    def next(self) -> Deferred[Change]:
+        """
+        The next change; one at a time.
+
+        :raises Closed: the watch or its client was closed.
+        :raises KeysError: the server refuses.
+        :raises TooMany: more watches wait than the client's limit.
+        """
+        if self._waiting is not None:
+            raise RuntimeError("somebody waits for the next change already")
+        self._waiting = waiting = Deferred.fromCoroutine(self._next())
+
+        def over(result: object) -> object:
+            self._waiting = None
+            return result
+
+        waiting.addBoth(over)
+        return waiting
+
+    def each(
+        self, callback: Callable[[Change], Awaitable[object] | None]
+    ) -> Deferred[None]:
+        """
+        Call back for each change until the watch is closed, then fire.
+
+        What the callback returns, if anything, is awaited before the next change. An
+        error of the callback, or of the watch, ends it: the Deferred fails with it.
+        """
+        return Deferred.fromCoroutine(self._each(callback))
+
+    def close(self) -> None:
+        """Stop; who waits for a change is told so, a loop over the watch ends."""
+        self._closed = True
+        if self._waiting is not None:
+            self._waiting.cancel()
+
+    def __aiter__(self) -> Watch:
+        return self
+
+    async def __anext__(self) -> Change:
+        if self._closed:
+            raise StopAsyncIteration
+        try:
+            return await self.next()
+        except Closed:
+            raise StopAsyncIteration from None
+
+    async def _each(
+        self, callback: Callable[[Change], Awaitable[object] | None]
+    ) -> None:
+        async for change in self:
+            done = callback(change)
+            if done is not None:
+                await done
+
+    async def _start(self) -> int:
+        while self._index is None:
+            try:
+                _, self._index = await self._listed(quorum=False)
+            except BadAnswer:
+                raise
+            except (NoAnswer, Unknown):
+                await self._later()
+        return self._index
+
+    async def _next(self) -> Change:
+        try:
+            while True:
+                change = await self._once(await self._start())
+                if change is not None:
+                    return change
+        except CancelledError:
+            if self._closed or self._asker.closed:
+                raise Closed("the watch is closed") from None
+            raise
+
+    async def _once(self, index: int) -> Change | None:
+        """What one question brings; None: it has to be asked again."""
+        if self._closed:
+            raise Closed("the watch is closed")
+        request = watching(self._key, recursive=self._recursive, index=index + 1)
+        try:
+            event = event_of(await self._patiently(request))
+        except EventIndexCleared:
+            return await self._relisted()
+        except BadAnswer:
+            raise
+        except (NoAnswer, Unknown, WatcherCleared):
+            event = None
+        if event is None or event.index <= index:
+            # Nothing, or what was delivered: the member let go of the watch.
+            await self._later()
+            return None
+        self._failures = 0
+        self._index = event.index
+        return event if self._concerns(event.node.key) else None
+
+    async def _relisted(self) -> Relisted | None:
+        try:
+            node, index = await self._listed(quorum=True)
+        except BadAnswer:
+            raise
+        except (NoAnswer, Unknown):
+            await self._later()
+            return None
+        self._failures = 0
+        self._index = index
+        return Relisted(node, index)
+
+    async def _listed(self, *, quorum: bool) -> tuple[Node | None, int]:
+        """What is there, and as of which index."""
+        fields: dict[str, bool] = {"quorum": True} if quorum else {}
+        if self._recursive and quorum:
+            fields |= {"recursive": True, "sorted": True}
+        try:
+            answer = await self._asker.ask(reading(self._key, **fields))
+            response = response_of(answer)
+        except KeyNotFound as absent:
+            return None, absent.index
+        return response.node, response.etcd_index
+
+    async def _patiently(self, request: Request) -> Answer:
+        """
+        An answer at any time, unless the member that owes it is gone.
+
+        A connection whose other end vanished is as silent as one on which nothing
+        happens, so the member is asked for something else now and then.
+        """
+        endpoint = self._asker.endpoints[0]
+        asked = self._asker.patiently(request, endpoint)
+        gone: list[Attempt] = []
+
+        async def look() -> None:
+            while not gone:
+                await deferLater(self._clock, self._silent_seconds)
+                try:
+                    await self._asker.ask(_PROBE, (endpoint,))
+                except NoAnswer as problem:
+                    gone.extend(problem.attempts)
+            asked.cancel()
+
+        looking = Deferred.fromCoroutine(look())
+        looking.addErrback(lambda failure: failure.trap(CancelledError, ClientError))
+        try:
+            return await asked
+        except CancelledError:
+            if gone:
+                raise NoAnswer(gone) from None
+            raise
+        finally:
+            looking.cancel()
+
+    def _concerns(self, key: str) -> bool:
+        """
+        Whether a live watch would have seen an event at this key.
+
+        From its history a member also tells of hidden keys, and of directories whose
+        names this key only begins with.
+        """
+        path = _parts(key)
+        if any("\ufffd" in each for each in (*path, *self._path)):
+            return True  # an answer does not show which bytes they are
+        if self._path[: len(path)] == path:
+            return True
+        below = path[len(self._path) :]
+        return path[: len(self._path)] == self._path and not any(
+            each.startswith("_") for each in below
+        )
+
+    async def _later(self) -> None:
+        seconds = AGAIN_SECONDS[min(self._failures, len(AGAIN_SECONDS) - 1)]
+        self._failures += 1
+        await deferLater(self._clock, seconds)
+
+
+def _parts(key: Text) -> tuple[str, ...]:
+    text = key if isinstance(key, str) else key.decode(errors="replace")
+    return tuple(each for each in text.split("/") if each)
