@@ -315,6 +315,7 @@ def test_a_restart_applies_the_log_in_slices(house):
     service = house.start()
     applied = [0]
     while applied[-1] < 60:
+        assert house.process.said == ["prepare"], house.lines
         if service._parts is not None:
             applied.append(service._parts.node.applied_index)
         house.one_call()
@@ -870,6 +871,7 @@ def test_an_error_while_it_begins_to_serve_ends_the_member(house, monkeypatch):
 def test_a_stop_before_there_is_a_leader_never_serves(house):
     service = house.start()
     while not service._parts:
+        assert house.process.said == ["prepare"], house.lines
         house.reactor.advance(0)
     house.stop()
     service._serve(service._parts)
