@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeVar
 
 import attrs
 from twisted.internet.defer import CancelledError, Deferred
@@ -30,6 +30,7 @@ from kvd.client.keys import Text, reading, watching
 from kvd.client.values import Event, Node
 from kvd.client.wire import Answer, Request
 
+T = TypeVar("T")
 AGAIN_SECONDS: Final = (0.05, 0.2, 0.5, 1.0, 2.0, 5.0)
 """Between one failed try and the next, which begins with another endpoint."""
 
@@ -257,14 +258,18 @@ class Watch:
 
         looking = Deferred.fromCoroutine(look())
         looking.addErrback(lambda failure: failure.trap(CancelledError, ClientError))
+
+        def over(result: T) -> T:
+            # Not in a finally, which the garbage collector may run, too.
+            looking.cancel()
+            return result
+
         try:
-            return await asked
+            return await asked.addBoth(over)
         except CancelledError:
             if gone:
                 raise NoAnswer(gone) from None
             raise
-        finally:
-            looking.cancel()
 
     def _concerns(self, key: str) -> bool:
         """

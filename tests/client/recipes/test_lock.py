@@ -1,0 +1,264 @@
+"""A lock: whose turn it is, and how its holder knows that it is no longer."""
+
+from urllib.parse import parse_qs
+
+import pytest
+from twisted.internet.defer import CancelledError, Deferred
+
+from kvd.client import Limits, Unauthorized
+from kvd.client.recipes import Lock
+from tests.client.cluster import A, Cluster, event, refusal, result, waiting
+
+TTL = 30
+
+
+@pytest.fixture
+def cluster():
+    return Cluster()
+
+
+@pytest.fixture
+def lock(cluster):
+    names = iter(["u1", "u2", "u3"])
+    client = cluster.client(A, limits=Limits(silent_seconds=1e6))
+    return Lock(client, "/lock", ttl=TTL, unique=lambda: next(names))
+
+
+def key(index, value="other", **more):
+    return {
+        "key": f"/lock/{index}",
+        "value": value,
+        "createdIndex": index,
+        "modifiedIndex": index,
+        **more,
+    }
+
+
+def created(cluster, index, value="u1"):
+    assert (cluster.last.method, cluster.last.target) == ("POST", "/v2/keys/lock")
+    assert parse_qs(cluster.last.body.decode()) == {"value": [value], "ttl": ["30"]}
+    cluster.last.answer(201, {"action": "create", "node": key(index, value)})
+
+
+def listed(cluster, *nodes, index=50):
+    assert cluster.last.target == "/v2/keys/lock?quorum=true"
+    node = {"key": "/lock", "dir": True, "nodes": list(nodes)}
+    cluster.last.answer(200, {"action": "get", "node": node}, Etcd_Index=index)
+
+
+def acquired(cluster, lock, index=7):
+    acquiring = lock.acquire()
+    created(cluster, index)
+    listed(cluster, key(index, "u1"))
+    return result(acquiring)
+
+
+def refreshed(cluster):
+    assert b"refresh=true" in cluster.last.body
+    assert b"prevValue=u1" in cluster.last.body
+    cluster.last.answer(200, event("compareAndSwap"))
+
+
+def test_the_oldest_key_holds_and_its_index_is_the_token(cluster, lock):
+    held = acquired(cluster, lock, 7)
+    assert held.is_held
+    assert held.token == 7
+
+
+def test_who_is_not_first_waits_for_the_one_just_before(cluster, lock):
+    acquiring = lock.acquire()
+    created(cluster, 7)
+    directory = key(2, dir=True)
+    listed(cluster, key(9), key(3), key(7, "u1"), key(5), directory, index=50)
+    assert cluster.last.target == "/v2/keys/lock/5?wait=true&waitIndex=51"
+    cluster.last.answer(200, event("delete", "/lock/5", index=60))
+    listed(cluster, key(3), key(7, "u1"), index=60)
+    assert cluster.last.target == "/v2/keys/lock/3?wait=true&waitIndex=61"
+    cluster.last.answer(200, event("expire", "/lock/3", index=61))
+    assert waiting(acquiring)
+    listed(cluster, key(7, "u1"), key(9))
+    assert result(acquiring).token == 7
+
+
+def test_a_creation_whose_answer_was_lost_is_found(cluster, lock):
+    acquiring = lock.acquire()
+    cluster.last.break_off()
+    listed(cluster, key(6), key(7, "u1"))
+    listed(cluster, key(7, "u1"))
+    assert result(acquiring).token == 7
+
+
+def test_a_creation_that_cannot_be_found_is_made_again_under_another_name(
+    cluster, lock
+):
+    acquiring = lock.acquire()
+    cluster.last.break_off()
+    listed(cluster, key(6))
+    listed(cluster, key(6))
+    cluster.clock.advance(0.2)
+    created(cluster, 9, "u2")
+    listed(cluster, key(8, "u1"), key(9, "u2"))
+    assert cluster.last.target.startswith("/v2/keys/lock/8?wait")
+    assert waiting(acquiring)
+
+
+def test_when_nobody_answers_it_is_tried_again(cluster, lock):
+    acquiring = lock.acquire()
+    cluster.last.refuse()
+    cluster.clock.advance(0.2)
+    created(cluster, 9, "u2")
+    cluster.last.refuse()
+    cluster.clock.advance(0.2)
+    listed(cluster, key(9, "u2"))
+    assert result(acquiring).token == 9
+
+
+def test_it_is_kept_alive(cluster, lock):
+    held = acquired(cluster, lock)
+    lost = held.when_lost()
+    for _ in range(10):
+        cluster.clock.advance(10)
+        refreshed(cluster)
+    assert held.is_held
+    assert waiting(lost)
+
+
+def test_it_is_kept_alive_while_it_waits(cluster, lock):
+    lock.acquire()
+    created(cluster, 7)
+    listed(cluster, key(5), key(7, "u1"))
+    cluster.clock.advance(10)
+    refreshed(cluster)
+
+
+def test_a_refresh_that_fails_is_tried_again_soon(cluster, lock):
+    held = acquired(cluster, lock)
+    cluster.clock.advance(10)
+    cluster.last.answer(500, b"no")
+    cluster.clock.advance(0.2)
+    refreshed(cluster)
+    cluster.clock.advance(10)
+    refreshed(cluster)
+    assert held.is_held
+
+
+def test_the_holder_is_told_before_the_key_can_be_gone(cluster, lock):
+    """What counts is when the last refresh that succeeded was sent, less the margin."""
+    held = acquired(cluster, lock)
+    cluster.clock.advance(10)
+    cluster.clock.advance(5)
+    refreshed(cluster)  # sent at 10, answered at 15
+    lost = held.when_lost()
+    cluster.clock.advance(21.9)
+    assert held.is_held
+    cluster.clock.advance(0.1)
+    assert not held.is_held
+    assert result(lost) == "it could not be kept alive"
+    assert result(held.when_lost()) == "it could not be kept alive"
+    assert not [each for each in cluster.clock.getDelayedCalls() if each.active()]
+
+
+@pytest.mark.parametrize("code", [100, 101, 102])
+def test_the_holder_is_told_when_its_key_is_gone(cluster, lock, code):
+    held = acquired(cluster, lock)
+    lost = held.when_lost()
+    cluster.clock.advance(10)
+    cluster.last.answer(404, refusal(code))
+    assert result(lost) == "its key is gone"
+    assert not cluster.clock.getDelayedCalls()
+
+
+def test_who_is_lost_while_waiting_enters_again(cluster, lock):
+    acquiring = lock.acquire()
+    created(cluster, 7)
+    listed(cluster, key(5), key(7, "u1"))
+    cluster.clock.advance(10)
+    cluster.last.answer(404, refusal(100))
+    assert (cluster.last.method, cluster.last.target) == (
+        "DELETE",
+        "/v2/keys/lock/7?prevValue=u1",
+    )
+    cluster.last.answer(404, refusal(100))
+    cluster.clock.advance(0.2)
+    created(cluster, 9, "u2")
+    listed(cluster, key(9, "u2"))
+    assert result(acquiring).token == 9
+
+
+def test_a_release_is_repeated_until_its_outcome_is_known(cluster, lock):
+    held = acquired(cluster, lock)
+    lost = held.when_lost()
+    released = held.release()
+    assert not held.is_held
+    assert result(lost) == "it was released"
+    cluster.last.break_off()
+    cluster.clock.advance(0.2)
+    assert cluster.last.target == "/v2/keys/lock/7?prevValue=u1"
+    cluster.last.answer(404, refusal(100))
+    assert result(released) is None
+    assert not cluster.clock.getDelayedCalls()
+
+
+def test_a_release_ends_when_the_key_has_run_out_by_itself(cluster, lock):
+    released = acquired(cluster, lock).release()
+    start = cluster.clock.seconds()
+    while not released.called:
+        assert cluster.clock.seconds() < start + TTL + 1
+        cluster.last.refuse()
+        cluster.clock.advance(0.2)
+    assert cluster.clock.seconds() > start + TTL - 1
+    assert result(released) is None
+
+
+def test_who_stops_waiting_gives_the_place_up(cluster, lock):
+    acquiring = lock.acquire()
+    created(cluster, 7)
+    listed(cluster, key(5), key(7, "u1"))
+    acquiring.cancel()
+    with pytest.raises(CancelledError):
+        result(acquiring)
+    assert cluster.last.method == "DELETE"
+    cluster.last.answer(200, event("compareAndDelete"))
+    assert not cluster.clock.getDelayedCalls()
+
+
+def test_who_stops_while_the_key_is_being_made_looks_for_it(cluster, lock):
+    acquiring = lock.acquire()
+    acquiring.cancel()
+    with pytest.raises(CancelledError):
+        result(acquiring)
+    listed(cluster, key(7, "u1"))
+    assert cluster.last.target == "/v2/keys/lock/7?prevValue=u1"
+    cluster.last.answer(200, event("compareAndDelete"))
+
+
+def test_who_may_not_is_told_so(cluster, lock):
+    acquiring = lock.acquire()
+    cluster.last.answer(401, refusal(110))
+    cluster.last.answer(401, refusal(110))
+    with pytest.raises(Unauthorized):
+        result(acquiring)
+
+
+def test_a_block_holds_it_and_releases_it_whatever_happens(cluster, lock):
+    inside = Deferred()
+
+    async def work():
+        async with lock as held:
+            assert held.token == 7
+            await inside
+
+    working = Deferred.fromCoroutine(work())
+    created(cluster, 7)
+    listed(cluster, key(7, "u1"))
+    inside.errback(LookupError())
+    assert cluster.last.method == "DELETE"
+    cluster.last.answer(200, event("compareAndDelete"))
+    with pytest.raises(LookupError):
+        result(working)
+
+
+def test_times_that_leave_nothing_to_hold_are_refused(cluster):
+    for times in ({"ttl": 0}, {"ttl": 10, "margin_seconds": 6}, {"margin_seconds": -1}):
+        with pytest.raises(ValueError, match="ttl"):
+            Lock(cluster.client(), "/lock", **times)
