@@ -23,6 +23,7 @@ SAID = {
     "client.get": "hello 60\n/greeting is not there\n",
     "client.watch": "set /jobs/2 mop\n",
     "Lock(": "it is our turn: True True\nit was released\n",
+    "Election(": "host-1 leads True\nnow None\n",
     "client.members": "alone http://127.0.0.1:12379\n{version} True\n",
 }
 

@@ -8,7 +8,7 @@ from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 
 from kvd.client import Client, Limits
-from kvd.client.recipes import Lock
+from kvd.client.recipes import Election, Lock
 from kvd.testing.servers import Make, kill_all, lone_member, missing_tools, start_all
 from tests.integration.conftest import require
 from tests.integration.reacting import react
@@ -74,38 +74,73 @@ class Guarded:
             self.inside -= 1
 
 
-def test_one_holds_a_lock_at_a_time_while_members_and_holders_die(make_cluster):
+async def contend(reactor, urls, number, guarded):
+    """Hold the lock six times; the first one dies while it holds it a second time."""
+    client = Client(reactor, urls[number % 3 :] + urls[: number % 3], limits=LIMITS)
+    turns = 0
+    while turns < 6:
+        held = await Lock(client, "/locks/b", ttl=2).acquire()
+        if held.is_held:
+            await guarded.visit(reactor, held)
+            turns += 1
+        if number == 0 and turns == 2:
+            break
+        await held.release()
+    await client.close()
+
+
+async def lead(reactor, urls, number, guarded):
+    """Lead three times; the first one dies the first time."""
+    client = Client(reactor, urls[number:] + urls[:number], limits=LIMITS)
+    election = Election(client, "/elect", ttl=2)
+    turns = 0
+    while turns < 3:
+        held = await election.campaign(f"c{number}")
+        if held.is_held:
+            await guarded.visit(reactor, held)
+            turns += 1
+        if number == 0:
+            break
+        await held.release()
+    await client.close()
+
+
+async def look(client, seen):
+    async for leader in Election(client, "/elect").observe():
+        seen.append(leader)
+
+
+def test_one_holds_a_lock_and_one_leads_while_members_and_clients_die(make_cluster):
     servers = make_cluster(3)
     urls = [each.url for each in servers]
-    guarded = Guarded()
-
-    async def contend(reactor, number):
-        """Take turns; the first one dies while it holds the lock."""
-        client = Client(reactor, urls[number % 3 :] + urls[: number % 3], limits=LIMITS)
-        turns = 0
-        while turns < 6:
-            held = await Lock(client, "/locks/b", ttl=3).acquire()
-            if held.is_held:
-                await guarded.visit(reactor, held)
-                turns += 1
-            if number == 0 and turns == 2:
-                await client.close()
-                return "died"
-            await held.release()
-        await client.close()
-        return "done"
+    locked, led, seen = Guarded(), Guarded(), []
 
     async def work(reactor):
-        contending = [
-            Deferred.fromCoroutine(contend(reactor, number)) for number in range(5)
+        client = Client(reactor, urls, limits=LIMITS)
+        looking = Deferred.fromCoroutine(look(client, seen))
+        working = [
+            Deferred.fromCoroutine(contend(reactor, urls, number, locked))
+            for number in range(5)
+        ] + [
+            Deferred.fromCoroutine(lead(reactor, urls, number, led))
+            for number in range(3)
         ]
-        while len(guarded.tokens) < 6:
+        while len(locked.tokens) < 6 or len(led.tokens) < 3:
             await deferLater(reactor, 0.02)
         name = await deferToThread(servers[0].leader_name)
         (leader,) = [each for each in servers if each.name == name]
         await deferToThread(leader.kill)
-        return await gatherResults(contending, consumeErrors=True)
+        await gatherResults(working, consumeErrors=True)
+        while seen[-1] is not None:
+            await deferLater(reactor, 0.02)
+        assert await Election(client, "/elect").leader() is None
+        await client.close()
+        await looking
 
-    assert react(work) == ["died", "done", "done", "done", "done"]
-    assert len(guarded.tokens) == 2 + 4 * 6
-    assert guarded.tokens == sorted(set(guarded.tokens))
+    react(work)
+    assert len(locked.tokens) == 2 + 4 * 6
+    assert len(led.tokens) == 1 + 2 * 3
+    tokens = [each.token for each in seen if each is not None]
+    assert tokens == sorted(set(tokens))
+    assert set(led.tokens) <= set(tokens)
+    assert {each.name for each in seen if each is not None} == {"c0", "c1", "c2"}

@@ -4,7 +4,8 @@ What a cluster is good for beyond keeping values: coordination.
 .. versionadded:: 0.1
 """
 
+from kvd.client.recipes.election import Election, Leader, Observer
 from kvd.client.recipes.lock import Lock
 from kvd.client.recipes.tickets import Held
 
-__all__ = ["Held", "Lock"]
+__all__ = ["Election", "Held", "Leader", "Lock", "Observer"]

@@ -1,24 +1,15 @@
 """One at a time, among programs that do not know each other."""
 
-# Twisted leaves Failure without annotations:
-# mypy: allow-untyped-calls
-
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable
 from types import TracebackType
 
-from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.task import deferLater
+from twisted.internet.defer import Deferred
 
 from kvd.client.client import Client
-from kvd.client.errors import BadAnswer, ClientError, NoAnswer
-from kvd.client.recipes.tickets import AGAIN_SECONDS, Gone, Held, Ticket
-
-
-def _unique() -> str:
-    return secrets.token_hex(16)
+from kvd.client.recipes.tickets import Held
+from kvd.client.recipes.turns import Turns, unique_text
 
 
 class Lock:
@@ -58,17 +49,11 @@ class Lock:
         *,
         ttl: int = 30,
         margin_seconds: float | None = None,
-        unique: Callable[[], str] = _unique,
+        unique: Callable[[], str] = unique_text,
     ) -> None:
-        margin = ttl / 10 if margin_seconds is None else margin_seconds
-        if ttl < 1 or not 0 <= margin <= ttl / 2:
-            raise ValueError("a lock needs a ttl, and a margin of at most half of it")
-        self._client = client
-        self._clock = client.clock
-        self._path = path
-        self._ttl = ttl
-        self._margin_seconds = margin
-        self._unique = unique
+        self._turns = Turns(
+            client, path, ttl=ttl, margin_seconds=margin_seconds, unique=unique
+        )
         self._entered: Held | None = None
 
     def acquire(self) -> Deferred[Held]:
@@ -78,7 +63,7 @@ class Lock:
         :raises ClientError: what waiting does not help against: a :class:`KeysError`,
             :class:`TooMany`, :class:`Closed`.
         """
-        return Deferred.fromCoroutine(self._acquire())
+        return self._turns.take()
 
     async def __aenter__(self) -> Held:
         held = await self.acquire()
@@ -97,53 +82,3 @@ class Lock:
         held, self._entered = self._entered, None
         if held is not None:
             await held.release()
-
-    async def _acquire(self) -> Held:
-        while True:
-            try:
-                return await self._once()
-            except BadAnswer:
-                raise
-            except (NoAnswer, Gone):
-                await deferLater(self._clock, AGAIN_SECONDS)
-
-    async def _once(self) -> Held:
-        """With one ticket; :raises Gone: it was lost before its turn."""
-        held: Held | None = None
-        lost: list[str] = []
-        waiting: Deferred[None] | None = None
-
-        def end(why: str) -> None:
-            lost.append(why)
-            if held is not None:
-                held.end(why)
-            elif waiting is not None:
-                waiting.cancel()
-
-        ticket = Ticket(
-            self._client,
-            self._path,
-            value=self._unique(),
-            ttl=self._ttl,
-            margin_seconds=self._margin_seconds,
-            lost=end,
-        )
-        try:
-            await ticket.enter()
-            waiting = Deferred.fromCoroutine(ticket.turn())
-            await waiting
-            if lost:
-                raise Gone(lost[0])
-        except NoAnswer:  # nothing was created
-            raise
-        except CancelledError:
-            giving_up = Deferred.fromCoroutine(ticket.withdraw())
-            if not lost:
-                raise
-            await giving_up
-            raise Gone(lost[0]) from None
-        except ClientError:
-            await ticket.withdraw()
-            raise
-        held = Held(ticket)
-        return held
