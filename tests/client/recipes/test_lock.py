@@ -262,3 +262,26 @@ def test_times_that_leave_nothing_to_hold_are_refused(cluster):
     for times in ({"ttl": 0}, {"ttl": 10, "margin_seconds": 6}, {"margin_seconds": -1}):
         with pytest.raises(ValueError, match="ttl"):
             Lock(cluster.client(), "/lock", **times)
+
+
+def test_a_lock_whose_directory_is_gone_is_entered_again(cluster, lock):
+    acquiring = lock.acquire()
+    created(cluster, 7)
+    cluster.last.answer(404, refusal(100))
+    cluster.last.answer(404, refusal(100))
+    cluster.clock.advance(0.2)
+    created(cluster, 9, "u2")
+    listed(cluster, key(9, "u2"))
+    assert result(acquiring).token == 9
+
+
+def test_a_key_that_may_have_been_created_is_looked_for_until_somebody_answers(
+    cluster, lock
+):
+    acquiring = lock.acquire()
+    cluster.last.break_off()
+    cluster.last.refuse()
+    cluster.clock.advance(0.2)
+    listed(cluster, key(7, "u1"))
+    listed(cluster, key(7, "u1"))
+    assert result(acquiring).token == 7
