@@ -17,13 +17,15 @@ class Client:
     :ivar address: of its host; empty where it has none.
     :ivar names: the names that its certificate was verified for, in the order of the
         chains; none without TLS.
+    :ivar known: whom the guard last found to be asking on this connection, and how.
     """
 
-    __slots__ = ("address", "names")
+    __slots__ = ("address", "known", "names")
 
     def __init__(self, address: str = "", names: tuple[str, ...] = ()) -> None:
         self.address = address
         self.names = names
+        self.known: object = None
 
 
 NOBODY = Client()

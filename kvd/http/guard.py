@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from kvd.errors import Unavailable
 from kvd.http import answers
-from kvd.http.exchange import Request, Response
+from kvd.http.exchange import Client, Request, Response
 from kvd.http.passwords import Passwords
 from kvd.http.store import AuthView, StoreCounters
 from kvd.v2.auth import INSUFFICIENT
@@ -19,6 +19,13 @@ from kvd.v2.commands import Asker
 Found: TypeAlias = Asker | Deferred[Asker | None] | None
 _GUEST = Asker()
 DENIED = answers.message(401, INSUFFICIENT)
+
+
+class _Known(NamedTuple):
+    """A field that was right, and whose it was; the connection's header has it, too."""
+
+    value: bytes
+    asker: Asker
 
 
 class Guard:
@@ -44,13 +51,29 @@ class Guard:
         """
         value = request.block.authorization
         if value:
-            return self._passwords.asker(value, request.client.address, self._look)
+            return self._by_password(value, request.client)
         for name in request.client.names:
             known = bool(self._auth.password_hash(name))
             self._look(known)
             if known:
                 return Asker(name, self._auth.index)
         return _GUEST
+
+    def _by_password(self, value: bytes, client: Client) -> Found:
+        """
+        A connection that goes on with the very field that was found right on it is
+        known, for as long as nothing at all of the authentication has changed.
+        """
+        known = client.known
+        if isinstance(known, _Known) and known.value is value:
+            if known.asker.index == self._auth.index:
+                self._look(True)
+                return known.asker
+            client.known = None
+        found = self._passwords.asker(value, client.address, self._look)
+        if isinstance(found, Asker):
+            client.known = _Known(value, found)
+        return found
 
     def allows(
         self, asker: Asker | None, path: str, *, write: bool, recursive: bool
@@ -67,10 +90,12 @@ class Guard:
         allowed, found, missing = self._auth.judge(
             asker, path, write=write, recursive=recursive
         )
-        for _ in range(found):
+        while found:
             self._look(True)
-        for _ in range(missing):
+            found -= 1
+        while missing:
             self._look(False)
+            missing -= 1
         return allowed
 
     def as_root(

@@ -9,7 +9,7 @@ from twisted.internet.defer import fail
 
 from kvd.errors import RequestError, Unavailable, UnavailableReason
 from kvd.v2.accounts import PutRole, PutUser
-from kvd.v2.authcodec import RemoveUser, Switch, decode_auth_request
+from kvd.v2.authcodec import RemoveRole, RemoveUser, Switch, decode_auth_request
 from kvd.v2.commands import Asker, decode_command
 from kvd.v2.permissions import Permissions
 
@@ -447,6 +447,41 @@ def test_credential_cache_dropped_on_change(port):
     assert ask(port, "GET", "/v2/keys/a", "eve").status == 401
     change(port, PutUser("eve", HASH, roles=("a",)))
     assert ask(port, "GET", "/v2/keys/a", "eve").status == 404
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        PutUser("ann", hashed("new")),
+        RemoveUser("ann"),
+        PutRole("a", Permissions(("/b",), ())),
+    ],
+    ids=["password", "user", "role"],
+)
+def test_a_connection_that_is_known_is_judged_anew_after_every_change(port, what):
+    guard(port)
+    get = f"GET /v2/keys/a HTTP/1.1\r\nHost: k\r\n{basic('ann')}\r\n\r\n"
+    client = port.connect()
+    for _ in range(3):
+        client.send(get)
+        port.settle()
+        assert client.said.startswith(b"HTTP/1.1 404 ")
+    if isinstance(what, PutRole):
+        change(port, RemoveRole("a"))
+    change(port, what)
+    client.send(get)
+    port.settle()
+    assert client.said.startswith(b"HTTP/1.1 401 ")
+
+
+def test_a_known_connection_may_change_its_user(port):
+    guard(port)
+    change(port, PutUser("eve", HASH))
+    client = port.connect()
+    for user, status in (("ann", b"404"), ("eve", b"401"), ("ann", b"404")):
+        client.send(f"GET /v2/keys/a HTTP/1.1\r\nHost: k\r\n{basic(user)}\r\n\r\n")
+        port.settle()
+        assert client.said.startswith(b"HTTP/1.1 " + status)
 
 
 def test_a_password_that_is_changed_while_it_is_checked_is_checked_again(port):
