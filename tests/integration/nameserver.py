@@ -3,10 +3,10 @@ An authoritative name server of one domain, as a process of its own.
 
 ::
 
-    python nameserver.py DOMAIN NAME=HOST:PORT ...
+    python nameserver.py PORT DOMAIN NAME=HOST:PORT ...
 
 Each NAME (``_etcd-server._tcp``) gets SRV records; the first line of its output is the
-port on 127.0.0.1 that answers.
+port, once it answers on 127.0.0.1.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from contextlib import contextmanager
 from twisted.names import dns
 from twisted.names.authority import FileAuthority
 from twisted.names.server import DNSServerFactory
+
+from kvd.testing.servers import free_ports
 
 
 class Zone(FileAuthority):
@@ -40,12 +42,12 @@ class Zone(FileAuthority):
             self.records.setdefault(f"{label}.{domain}".encode(), []).append(record)
 
 
-def serve(domain: str, services: list[str]) -> None:
+def serve(port: int, domain: str, services: list[str]) -> None:
     from twisted.internet import reactor
 
     factory = DNSServerFactory(authorities=[Zone(domain, services)])
     protocol = dns.DNSDatagramProtocol(factory)
-    port = reactor.listenUDP(0, protocol, interface="127.0.0.1").getHost().port
+    reactor.listenUDP(port, protocol, interface="127.0.0.1")
     reactor.listenTCP(port, factory, interface="127.0.0.1")
     print(port, flush=True)
     reactor.run()
@@ -54,12 +56,16 @@ def serve(domain: str, services: list[str]) -> None:
 @contextmanager
 def name_server(domain: str, *services: str) -> Iterator[str]:
     """Its address and port, while it runs."""
+    # The system would give UDP a port that a connection may have taken for TCP.
+    (port,) = free_ports(1)
     process = subprocess.Popen(
-        [sys.executable, __file__, domain, *services], stdout=subprocess.PIPE, text=True
+        [sys.executable, __file__, str(port), domain, *services],
+        stdout=subprocess.PIPE,
+        text=True,
     )
     try:
-        port = process.stdout.readline().strip()
-        assert port.isdecimal(), "the name server did not start"
+        said = process.stdout.readline().strip()
+        assert said == str(port), "the name server did not start"
         yield f"127.0.0.1:{port}"
     finally:
         process.kill()
@@ -68,4 +74,4 @@ def name_server(domain: str, *services: str) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1], sys.argv[2:])
+    serve(int(sys.argv[1]), sys.argv[2], sys.argv[3:])
