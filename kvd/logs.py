@@ -10,6 +10,7 @@ Which log lines are written, where, and in which form.
 from __future__ import annotations
 
 import json
+import platform
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import IO, Any, Final
@@ -20,6 +21,7 @@ from twisted.logger import (
     FilteringLogObserver,
     ILogObserver,
     LogEvent,
+    Logger,
     LogLevel,
     LogLevelFilterPredicate,
     LogPublisher,
@@ -29,6 +31,8 @@ from twisted.logger import (
     textFileLogObserver,
 )
 
+import kvd
+import twisted
 from kvd.errors import ConfigError
 
 _LEVELS: Final = {
@@ -171,3 +175,22 @@ def structured(event: LogEvent) -> str:
     if failure is not None:
         fields["stacktrace"] = failure.getTraceback()
     return json.dumps(fields) + "\n"
+
+
+def say_who(log: Logger, source: str, warnings: Sequence[str]) -> None:
+    """
+    The first lines of a member's or a proxy's log.
+
+    :param source: the configuration file, empty for none.
+    :param warnings: about the configuration.
+    """
+    log.info(
+        "kvd {version} on Twisted {twisted}, Python {python}; configuration from "
+        "{source}",
+        version=kvd.__version__,
+        twisted=twisted.__version__,
+        python=platform.python_version(),
+        source=source or "flags, environment and defaults",
+    )
+    for line in warnings:
+        log.warn("{line}", line=line)  # noqa: G010 -- Twisted's, not the standard one

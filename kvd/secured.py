@@ -14,7 +14,7 @@ from twisted.logger import Logger
 from kvd.config import Config
 from kvd.errors import ConfigError
 from kvd.ports import CONNECT_SECONDS, endpoint
-from kvd.tls.certificates import BOTH, issue
+from kvd.tls.certificates import BOTH, issue, write_private
 from kvd.tls.material import FILE_BYTES_MAX, utc_now
 from kvd.tls.port import TlsPort
 from kvd.tls.rotation import Rotation
@@ -200,8 +200,8 @@ class Secured:
         )
         try:
             os.makedirs(settings.folder, mode=0o700, exist_ok=True)
-            _write(settings.key_file, issued.key_pem)
-            _write(settings.cert_file, issued.certificate_pem)
+            write_private(settings.key_file, issued.key_pem)
+            write_private(settings.cert_file, issued.certificate_pem)
         except OSError as error:
             reason = error.strerror or str(error)
             option = settings.option("auto-tls")
@@ -225,13 +225,3 @@ class Secured:
 def _read_file(path: str) -> bytes:
     with open(path, "rb") as file:
         return file.read(FILE_BYTES_MAX + 1)
-
-
-def _write(path: str, data: bytes) -> None:
-    """Whole or not at all."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
-    with open(os.open(f"{path}.tmp", flags, 0o600), "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(f"{path}.tmp", path)

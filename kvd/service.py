@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import secrets
 import time
 from collections.abc import Callable, Sequence
@@ -13,8 +12,6 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-import kvd
-import twisted
 from kvd.beginning import Beginning
 from kvd.compose import (
     Endings,
@@ -28,6 +25,7 @@ from kvd.config import Config
 from kvd.discovery.failures import ClusterIsFull
 from kvd.errors import ConfigError, StorageError
 from kvd.finding import lines_about, peer_urls
+from kvd.logs import say_who
 from kvd.node.settled import settled
 from kvd.peer.sending import Refused
 from kvd.ports import Ports
@@ -190,16 +188,7 @@ class KvdService(MultiService):
 
     def _say_who(self) -> None:
         config = self.config
-        self._log.info(
-            "kvd {version} on Twisted {twisted}, Python {python}; configuration from "
-            "{source}",
-            version=kvd.__version__,
-            twisted=twisted.__version__,
-            python=platform.python_version(),
-            source=self._source or "flags, environment and defaults",
-        )
-        for line in self._warnings:
-            self._log.warn("{line}", line=line)
+        say_who(self._log, self._source, self._warnings)
         settings = storage_settings(config)
         self._log.info(
             "data in {data}{log}",

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-import platform
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
@@ -18,11 +17,10 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-import kvd
-import twisted
 from kvd.config import Config
 from kvd.diagnostics.exposition import Exposition, ProcessFigures
 from kvd.errors import ConfigError, StorageError
+from kvd.logs import say_who
 from kvd.node.settled import settled
 from kvd.peer.dialling import Connect
 from kvd.ports import Ports
@@ -210,16 +208,7 @@ class ProxyService(MultiService):
         self.serving.callback(None)
 
     def _say_who(self) -> None:
-        self._log.info(
-            "kvd {version} on Twisted {twisted}, Python {python}; configuration from "
-            "{source}",
-            version=kvd.__version__,
-            twisted=twisted.__version__,
-            python=platform.python_version(),
-            source=self._source or "flags, environment and defaults",
-        )
-        for line in self._warnings:
-            self._log.warn("{line}", line=line)
+        say_who(self._log, self._source, self._warnings)
         if self.config.listen_metrics_urls:
             self._log.warn(
                 "listen-metrics-urls is ignored: a proxy opens no such ports"

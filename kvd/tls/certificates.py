@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Final, TypeAlias
@@ -181,6 +182,16 @@ def revoke(
         )
     signed = building.sign(authority.key, hashes.SHA256())
     return signed.public_bytes(serialization.Encoding.PEM)
+
+
+def write_private(path: str, data: bytes) -> None:
+    """A file for its owner's eyes; whole or not at all."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+    with open(os.open(f"{path}.tmp", flags, 0o600), "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(f"{path}.tmp", path)
 
 
 def _make(

@@ -31,6 +31,7 @@ from kvd.tls.certificates import (
     issue,
     make_authority,
     revoke,
+    write_private,
 )
 from kvd.tls.material import utc_now
 
@@ -145,11 +146,7 @@ class _Folder:
             return x509.load_pem_x509_certificate(file.read())
 
     def write(self, name: str, data: bytes) -> None:
-        path = self._path(name)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
-        with open(os.open(f"{path}.tmp", flags, 0o600), "wb") as file:
-            file.write(data)
-        os.replace(f"{path}.tmp", path)
+        write_private(self._path(name), data)
 
     def _read(self, name: str) -> Issued:
         with open(self._path(f"{name}.key"), "rb") as file:
