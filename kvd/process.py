@@ -45,11 +45,13 @@ Reactor = Any  # Twisted's real reactors provide many interfaces, no one names a
 class Process(Protocol):
     """The process as the service sees it."""
 
-    def prepare(self, *, sockets_each: int = 1) -> None:
+    def prepare(self, *, sockets_each: int = 1) -> int | None:
         """
         Once, at start, before anything is scheduled.
 
         :param sockets_each: what a client takes; of a proxy, one to a member, too.
+        :returns: for how many clients there are descriptors, if that is fewer than
+            ``connections-max``.
         :raises ConfigError: it cannot be prepared as it should be.
         """
         ...
@@ -107,7 +109,7 @@ class Embedded:
         return True
 
     def prepare(self, *, sockets_each: int = 1) -> None:
-        """Nothing: clock, signals and collector are the owner's."""
+        """Nothing: clock, signals, descriptors and collector are the owner's."""
 
     def on_hangup(self, callback: Callable[[], None]) -> None:
         """Nothing: the owner takes signals, and may call the service's ``reload``."""
@@ -157,17 +159,16 @@ class OwnProcess:
         self._prepared = False
         self._hangups: list[Callable[[], None]] = []
 
-    def prepare(self, *, sockets_each: int = 1) -> None:
+    def prepare(self, *, sockets_each: int = 1) -> int | None:
         if self._prepared:  # a member that became a proxy
-            self._take_descriptors(sockets_each)
-            return
+            return self._take_descriptors(sockets_each)
         self._prepared = True
         problems: tuple[str, ...] = ()
         try:
             self._logs.begin()
         except ConfigError as error:
             problems = error.problems
-        self._take_descriptors(sockets_each)
+        room = self._take_descriptors(sockets_each)
         use_monotonic_clock(self._reactor, time.monotonic)
         self._reactor.callWhenRunning(self._take_signals)
         atexit.register(self._leave)
@@ -180,6 +181,7 @@ class OwnProcess:
         self._pauses.begin()
         if problems:
             raise ConfigError(problems)
+        return room
 
     def on_hangup(self, callback: Callable[[], None]) -> None:
         self._hangups.append(callback)
@@ -213,19 +215,22 @@ class OwnProcess:
             signal.signal(number, self._signalled)
         signal.signal(signal.SIGHUP, self._hung_up)
 
-    def _take_descriptors(self, sockets_each: int) -> None:
+    def _take_descriptors(self, sockets_each: int) -> int | None:
         wanted = self._connections_max * sockets_each + self._others
         had = allow_descriptors(wanted, self._limits)
-        if had < wanted:
-            self._log.warn(
-                "connections-max: {clients} clients need {wanted} file descriptors, the "
-                "process may have {had}; raise its limit (ulimit -n, LimitNOFILE=) or set "
-                "connections-max to {fitting} at most",
-                clients=self._connections_max,
-                wanted=wanted,
-                had=had,
-                fitting=max((had - self._others) // sockets_each, 1),
-            )
+        if had >= wanted:
+            return None
+        fitting = max((had - self._others) // sockets_each, 1)
+        self._log.warn(
+            "connections-max: {clients} clients need {wanted} file descriptors, the "
+            "process may have {had}, so there is room for {fitting}; raise its limit "
+            "(ulimit -n, LimitNOFILE=) or set connections-max to {fitting} at most",
+            clients=self._connections_max,
+            wanted=wanted,
+            had=had,
+            fitting=fitting,
+        )
+        return fitting
 
     def _signalled(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 -- what signal gives
         self._reactor.callFromThread(self._stop_reactor)

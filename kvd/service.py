@@ -126,7 +126,7 @@ class KvdService(MultiService):
         self._starting.addErrback(self._not_started)
 
     async def _start(self) -> None:
-        self._process.prepare()
+        descriptors_for = self._process.prepare()
         self._watchdog.start()
         self._say_who()
         self._secured.start()
@@ -174,6 +174,7 @@ class KvdService(MultiService):
             member_id=identity.member_id,
             cluster_id=identity.cluster_id,
         )
+        parts.site.make_do_with(descriptors_for)
         if self._stopping:
             return
         parts.threads.start()

@@ -182,9 +182,9 @@ def test_a_member_that_becomes_a_proxy_only_needs_more_descriptors():
     soft = []
     limits = Limits(get=lambda _: (10, 5000), set=lambda _, both: soft.append(both[0]))
     process = OwnProcess(reactor, connections_max=1000, limits=limits)
-    process.prepare()
+    assert process.prepare() is None
     observers = list(globalLogPublisher._observers)
-    process.prepare(sockets_each=2)
+    assert process.prepare(sockets_each=2) is None
     atexit.unregister(process._leave)
     assert soft == [1500, 2500]
     assert globalLogPublisher._observers == observers
@@ -289,20 +289,21 @@ def test_a_limit_that_cannot_be_raised_stays(refusal):
 
 @pytest.mark.usefixtures("restored")
 @pytest.mark.parametrize(
-    ("descriptors", "line"),
+    ("descriptors", "room", "line"),
     [
-        (Descriptors(1024, 10_600), None),
+        (Descriptors(1024, 10_600), None, None),
         (
             Descriptors(1024, 4096),
+            3496,
             (
                 "connections-max: 10000 clients need 10600 file descriptors, the process "
-                "may have 4096; raise its limit (ulimit -n, LimitNOFILE=) or set "
-                "connections-max to 3496 at most"
+                "may have 4096, so there is room for 3496; raise its limit (ulimit -n, "
+                "LimitNOFILE=) or set connections-max to 3496 at most"
             ),
         ),
     ],
 )
-def test_too_few_descriptors_for_the_clients_are_one_line(descriptors, line):
+def test_too_few_descriptors_for_the_clients_are_one_line(descriptors, room, line):
     events = []
     globalLogPublisher.addObserver(events.append)
     process = OwnProcess(
@@ -311,7 +312,7 @@ def test_too_few_descriptors_for_the_clients_are_one_line(descriptors, line):
         handshakes_max=100,
         limits=descriptors.limits,
     )
-    process.prepare()
+    assert process.prepare() == room
     atexit.unregister(process._leave)
     warned = [each for each in events if each["log_level"] is LogLevel.warn]
     assert [each["log_format"].format(**each) for each in warned] == (

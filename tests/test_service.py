@@ -130,8 +130,9 @@ class Process:
 
     gc_pauses = (Histogram((1.0,)),)
 
-    def __init__(self):
+    def __init__(self, descriptors_for=None):
         self.said = []
+        self.descriptors_for = descriptors_for
 
     def log_from(self, level):
         self.said.append(level)
@@ -139,6 +140,7 @@ class Process:
 
     def prepare(self):
         self.said.append("prepare")
+        return self.descriptors_for
 
     def on_hangup(self, callback):
         self.hangup = callback
@@ -159,9 +161,9 @@ class House:
         self.reactor = Reactor()
         self.lines = []
 
-    def start(self, config=None, *, reactor=None, **others):
+    def start(self, config=None, *, reactor=None, descriptors_for=None, **others):
         self.reactor = reactor or Reactor()
-        self.process = Process()
+        self.process = Process(descriptors_for)
         self.worker = Worker(self.reactor)
         self.service = KvdService(
             reactor=self.reactor,
@@ -249,6 +251,14 @@ PUT = (
     b"Content-Type: application/x-www-form-urlencoded\r\n\r\nvalue=1"
 )
 GET = b"GET /v2/keys/a HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+def test_no_more_clients_are_taken_than_the_process_has_descriptors_for(house):
+    house.start(descriptors_for=1)
+    house.run()
+    assert b"HTTP/1.1 404" in house.ask(GET)  # and stays
+    assert b"too many connections" in house.ask(GET)
+    house.stop()
 
 
 def test_a_new_member_founds_its_cluster_and_serves(house):

@@ -126,7 +126,7 @@ class MemberCollector(Collector):
         yield Sample("kvd_health_checks_total", counts.healthy, ("true",))
         yield Sample("kvd_health_checks_total", counts.unhealthy, ("false",))
         yield Sample("kvd_connections", len(self.site.connections))
-        yield Sample("kvd_connections_max", self.config.connections_max)
+        yield Sample("kvd_connections_max", self.site.connections_max)
         yield Sample("kvd_watches", self.site.watches.open_now)
         yield Sample("kvd_watches_max", self.config.watchers_max)
 

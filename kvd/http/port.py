@@ -43,6 +43,7 @@ class HttpPort(Factory):
         wall_time_ns: Callable[[], int],
     ) -> None:
         self.settings = config
+        self._connections_max = config.connections_max
         self.blocks = HeaderBlocks(count_max=config.header_count_max)
         self.framing = Framing(cors=config.cors, wall_time_ns=wall_time_ns)
         self.is_open = False
@@ -76,6 +77,16 @@ class HttpPort(Factory):
         if self.is_draining or len(self._told) >= GOODBYES_MAX:
             return None
         return Connection(self, Client(getattr(addr, "host", "")))
+
+    @property
+    def connections_max(self) -> int:
+        """As configured, or fewer: see :meth:`make_do_with`."""
+        return self._connections_max
+
+    def make_do_with(self, descriptors_for: int | None) -> None:
+        """Take no more clients than the process has descriptors for; None: enough."""
+        if descriptors_for is not None:
+            self._connections_max = min(self._connections_max, descriptors_for)
 
     def open_for_business(self) -> None:
         """This member has a leader and has published itself: answer everybody."""
@@ -125,7 +136,7 @@ class HttpPort(Factory):
 
     def admit(self, connection: Connection) -> bool:
         """Whether there is room for it."""
-        if len(self.connections) >= self.settings.connections_max:
+        if len(self.connections) >= self.connections_max:
             self._told.add(connection)
             return False
         self.connections.add(connection)

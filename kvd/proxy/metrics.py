@@ -63,7 +63,7 @@ class ProxyCollector(Collector):
     endpoints: Endpoints
     bodies_bytes: Callable[[], int]
     connections: Callable[[], int]
-    connections_max: int
+    connections_max: Callable[[], int]
     loop: StallWatchdog
 
     def collect(self) -> Iterator[Metric]:
@@ -87,7 +87,7 @@ class ProxyCollector(Collector):
         yield Sample("kvd_proxy_bodies_bytes", self.bodies_bytes())
         yield Sample("kvd_version", 1, (kvd.__version__,))
         yield Sample("kvd_connections", self.connections())
-        yield Sample("kvd_connections_max", self.connections_max)
+        yield Sample("kvd_connections_max", self.connections_max())
         yield Sample("kvd_event_loop_lag_seconds", self.loop.lag_seconds)
         yield Sample("kvd_event_loop_stalls_total", self.loop.stalls)
         longest = self.loop.longest_seconds

@@ -163,7 +163,7 @@ class ProxyService(MultiService):
                 endpoints=self._endpoints,
                 bodies_bytes=lambda: forwarding.bodies_bytes,
                 connections=lambda: len(port.connections),
-                connections_max=config.connections_max,
+                connections_max=lambda: port.connections_max,
                 loop=self._watchdog,
             )
         )
@@ -179,7 +179,7 @@ class ProxyService(MultiService):
 
     async def _start(self) -> None:
         # A forwarded request has a client at one end and a member at the other.
-        self._process.prepare(sockets_each=2)
+        self._port.make_do_with(self._process.prepare(sockets_each=2))
         self._watchdog.start()
         self._say_who()
         self._secured.start()

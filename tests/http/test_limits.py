@@ -318,6 +318,20 @@ def test_a_json_body_is_bounded(port, method, target, most):
     assert client.end == "open"
 
 
+@pytest.mark.parametrize(
+    ("descriptors_for", "room"), [(None, 3), (2, 2), (3, 3), (4, 3)]
+)
+def test_the_smaller_of_the_configured_clients_and_the_possible_ones_is_the_limit(
+    make_port, descriptors_for, room
+):
+    port = make_port(connections_max=3)
+    port.site.make_do_with(descriptors_for)
+    assert port.site.connections_max == room
+    for _ in range(room):
+        assert port.connect().said == b""
+    assert b"too many connections" in port.connect().said
+
+
 def test_who_comes_too_fast_to_be_told_that_there_is_no_room_is_closed_at_once(
     make_port,
 ):

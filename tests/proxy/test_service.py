@@ -39,6 +39,7 @@ GET = b"GET /v2/keys/a HTTP/1.1\r\nHost: x\r\n\r\n"
 class Process(MemberProcess):
     def prepare(self, *, sockets_each=1):
         self.said.append(("prepare", sockets_each))
+        return self.descriptors_for
 
 
 class House:
@@ -199,6 +200,20 @@ def test_a_mode_that_only_reads_is_said(house):
 
 def _fields(config):
     return {name: getattr(config, name) for name in Config.__slots__ if name[0] != "_"}
+
+
+def test_no_more_clients_are_taken_than_the_process_has_descriptors_for(house):
+    class Poor(Process):
+        def __init__(self):
+            super().__init__(descriptors_for=1)
+
+    house.process_kind = Poor
+    house.start()
+    house.tell_members()
+    metrics = GET.replace(b"/v2/keys/a", b"/metrics")
+    assert b"\nkvd_connections_max 1.0\n" in house.client(metrics).value()
+    assert b"too many connections" in house.client(GET).value()
+    house.stop()
 
 
 def test_the_metrics_tell_what_became_of_requests(house):
