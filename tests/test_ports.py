@@ -18,7 +18,7 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.testing import MemoryReactorClock
 
 from kvd.ports import Ports, endpoint
-from tests.http.test_urls import TAKEN
+from tests.test_urls import TAKEN
 
 
 class Port:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from kvd.http import golang
+from kvd import golang
 
 _LINE_MAX = 4096  # a chunk's size and extensions
 _TRAILER_MAX = 64 << 10  # all trailers

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from kvd.http import golang
+from kvd import golang
 
 _SPACE = re.compile(rb"[ \t\r\n]*")
 # As far as it is well-formed; the closing quote is looked for afterwards.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from kvd.http import documents, urls
+from kvd import urls
+from kvd.http import documents
 from kvd.http.bodies import TOO_LARGE
 from kvd.http.exchange import Request
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from kvd import golang
 from kvd.errors import RequestError
-from kvd.http import golang
 from kvd.http.exchange import Request
 
 _TRUE = frozenset(("1", "t", "T", "TRUE", "true", "True"))

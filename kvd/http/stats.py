@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 from twisted.internet.interfaces import IReactorTime
 
-from kvd.http import answers, golang
+from kvd import golang
+from kvd.http import answers
 from kvd.http.exchange import Response
 from kvd.http.render import encode, quoted, rfc3339_nano
 from kvd.http.store import KeysStore, ServerStats

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from kvd.http import golang
+from kvd import golang
 from kvd.http.fields import BAD_REQUEST, NotHttpError, Refusal
 
 _VERSION = re.compile(rb"HTTP/([0-9])\.([0-9])")

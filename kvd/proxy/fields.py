@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final
 
-from kvd.http import golang
+from kvd import golang
 from kvd.proxy.upstream import Fields
 
 # What concerns one connection only (RFC 9110 7.6.1, and etcd's list).

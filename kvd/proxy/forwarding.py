@@ -8,7 +8,8 @@ from typing import Final
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
-from kvd.http import answers, golang
+from kvd import golang
+from kvd.http import answers
 from kvd.http.bodies import TOO_LARGE
 from kvd.http.exchange import Answer, Outlet, Request, Response, Stream, Streaming
 from kvd.proxy.counts import Counts, Dropped

@@ -19,7 +19,7 @@ from tests.conformance.conftest import SUBJECT, check
 from tests.conformance.test_random import EXAMPLES
 from tests.http.test_documents import MISTAKES, TYPES
 from tests.http.test_members import IDS
-from tests.http.test_urls import REFUSED, TAKEN
+from tests.test_urls import REFUSED, TAKEN
 
 pytestmark = pytest.mark.oracle
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kvd.http import golang
+from kvd import golang
 from kvd.http.bodies import ChunkedBody
 from kvd.http.fields import HeaderBlocks, Refusal
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kvd.http.urls import BadUrlError, peer_urls
+from kvd.urls import BadUrlError, peer_urls
 
 TAKEN = [
     ("http://a:1", "http://a:1"),

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 import attrs
 
-from kvd.http import golang
+from kvd import golang
 
 _SCHEMES = frozenset({"http", "https", "unix", "unixs"})
 # What Go's TrimSpace takes for blanks.
