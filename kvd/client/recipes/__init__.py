@@ -5,7 +5,7 @@ What a cluster is good for beyond keeping values: coordination.
 """
 
 from kvd.client.recipes.election import Election, Leader, Observer
+from kvd.client.recipes.held import Held
 from kvd.client.recipes.lock import Lock
-from kvd.client.recipes.tickets import Held
 
 __all__ = ["Election", "Held", "Leader", "Lock", "Observer"]

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import attrs
 from twisted.internet.defer import Deferred
-from twisted.internet.task import deferLater
 
 from kvd.client.client import Client
-from kvd.client.errors import BadAnswer, Closed, KeyNotFound, NoAnswer, Unknown
-from kvd.client.recipes.tickets import AGAIN_SECONDS, Held
-from kvd.client.recipes.turns import Turns, unique_text
-from kvd.client.values import Event, Node
-from kvd.client.watching import Relisted, Watch
+from kvd.client.errors import Closed, KeyNotFound
+from kvd.client.recipes.followed import Followed
+from kvd.client.recipes.held import Held
+from kvd.client.recipes.turns import Turns
+from kvd.client.values import Node
 
 
 @attrs.frozen
@@ -31,7 +30,7 @@ class Leader:
     token: int
 
 
-class Election:
+class Election(Turns):
     """
     An election: candidates queue for it as for a :class:`Lock`, whoever holds it leads.
 
@@ -39,29 +38,10 @@ class Election:
     seen, in the order in which they led, unless history was lost; then the present one is.
     An observer hears of a leader when it reads of it, which may be later than it led.
 
-    :param path: a directory of the election's own.
-    :param ttl: seconds; a third of it passes between two refreshes.
-    :param margin_seconds: None: a tenth of ``ttl``.
-    :param unique: makes texts that nobody else makes.
-    :raises ValueError: times that leave nothing to hold.
+    What it is made with, :class:`Turns` says.
 
     .. versionadded:: 0.1
     """
-
-    def __init__(
-        self,
-        client: Client,
-        path: str,
-        *,
-        ttl: int = 30,
-        margin_seconds: float | None = None,
-        unique: Callable[[], str] = unique_text,
-    ) -> None:
-        self._client = client
-        self._path = path
-        self._turns = Turns(
-            client, path, ttl=ttl, margin_seconds=margin_seconds, unique=unique
-        )
 
     def campaign(self, name: str) -> Deferred[Held]:
         """
@@ -70,7 +50,7 @@ class Election:
 
         :param name: what observers are told.
         """
-        return self._turns.take(name)
+        return self._taken(name)
 
     def leader(self) -> Deferred[Leader | None]:
         """Who leads, no older than the newest change that anybody was told of."""
@@ -98,12 +78,8 @@ class Observer:
     """
 
     def __init__(self, client: Client, path: str) -> None:
-        self._client = client
-        self._path = "/" + "/".join(each for each in path.split("/") if each)
-        self._watch: Watch | None = None
-        self._nodes: dict[str, Node] = {}
+        self._followed = Followed(client, path)
         self._told: list[Leader | None] = []
-        self._closed = False
 
     def next(self) -> Deferred[Leader | None]:
         """
@@ -115,9 +91,7 @@ class Observer:
 
     def close(self) -> None:
         """Stop; a loop over the observer ends."""
-        self._closed = True
-        if self._watch is not None:
-            self._watch.close()
+        self._followed.close()
 
     def __aiter__(self) -> Observer:
         return self
@@ -129,54 +103,14 @@ class Observer:
             raise StopAsyncIteration from None
 
     async def _next(self) -> Leader | None:
-        watch = self._watch or await self._begin()
+        if not self._followed.begun:
+            await self._followed.begin()
         while True:
-            leader = _oldest(self._nodes.values())
+            leader = _oldest(self._followed.nodes.values())
             if [leader] != self._told:
                 self._told = [leader]
                 return leader
-            self._take(await watch.next())
-
-    async def _begin(self) -> Watch:
-        while self._is_open():
-            try:
-                listed = await self._client.get(self._path, quorum=True)
-            except KeyNotFound as absent:
-                index = absent.index
-            except BadAnswer:
-                raise
-            except (NoAnswer, Unknown):
-                await deferLater(self._client.clock, AGAIN_SECONDS)
-                continue
-            else:
-                index = listed.etcd_index
-                self._list(listed.node)
-            self._watch = self._client.watch(
-                self._path, recursive=True, after_index=index
-            )
-            if not self._is_open():
-                self._watch.close()
-            return self._watch
-        raise Closed("the observer is closed")
-
-    def _is_open(self) -> bool:
-        """Asked anew each time: it may be closed while somebody waits."""
-        return not self._closed
-
-    def _take(self, change: Event | Relisted) -> None:
-        if isinstance(change, Relisted):
-            self._list(change.node)
-        elif change.node.key.rpartition("/")[0] == self._path:
-            if change.removed:
-                self._nodes.pop(change.node.key, None)
-            else:
-                self._nodes[change.node.key] = change.node
-        elif change.removed and not change.node.key.startswith(f"{self._path}/"):
-            self._nodes.clear()  # the directory itself, or one above it
-
-    def _list(self, directory: Node | None) -> None:
-        found = directory.nodes if directory is not None else ()
-        self._nodes = {each.key: each for each in found}
+            await self._followed.change()
 
 
 def _oldest(nodes: Iterable[Node]) -> Leader | None:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from types import TracebackType
 
 from twisted.internet.defer import Deferred
 
-from kvd.client.client import Client
-from kvd.client.recipes.tickets import Held
-from kvd.client.recipes.turns import Turns, unique_text
+from kvd.client.recipes.held import Held
+from kvd.client.recipes.turns import Turns
 
 
-class Lock:
+class Lock(Turns):
     """
     A lock: a directory in which everybody who wants it has a key, the oldest holds it.
 
@@ -33,28 +31,12 @@ class Lock:
         async with Lock(client, "/locks/report") as held:
             ...  # held.token, held.when_lost()
 
-    :param path: a directory of the lock's own.
-    :param ttl: seconds; a third of it passes between two refreshes.
-    :param margin_seconds: None: a tenth of ``ttl``.
-    :param unique: makes texts that nobody else makes.
-    :raises ValueError: times that leave nothing to hold.
+    What it is made with, :class:`Turns` says.
 
     .. versionadded:: 0.1
     """
 
-    def __init__(
-        self,
-        client: Client,
-        path: str,
-        *,
-        ttl: int = 30,
-        margin_seconds: float | None = None,
-        unique: Callable[[], str] = unique_text,
-    ) -> None:
-        self._turns = Turns(
-            client, path, ttl=ttl, margin_seconds=margin_seconds, unique=unique
-        )
-        self._entered: Held | None = None
+    _entered: Held | None = None
 
     def acquire(self) -> Deferred[Held]:
         """
@@ -63,7 +45,7 @@ class Lock:
         :raises ClientError: what waiting does not help against: a :class:`KeysError`,
             :class:`TooMany`, :class:`Closed`.
         """
-        return self._turns.take()
+        return self._taken()
 
     async def __aenter__(self) -> Held:
         held = await self.acquire()

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -13,19 +12,22 @@ from twisted.internet.task import deferLater
 
 from kvd.client.client import Client
 from kvd.client.errors import BadAnswer, ClientError, NoAnswer
-from kvd.client.recipes.tickets import AGAIN_SECONDS, Gone, Held, Ticket
-
-
-def unique_text() -> str:
-    """A text that nobody else makes."""
-    return secrets.token_hex(16)
+from kvd.client.recipes.held import Held
+from kvd.client.recipes.kept import AGAIN_SECONDS, Gone, Times, unique_text
+from kvd.client.recipes.tickets import Ticket
 
 
 class Turns:
     """
-    Takes turns in the queue of a directory.
+    What passes from one to the next, in the order in which they came.
 
+    :param path: a directory of its own.
+    :param ttl: seconds; a third of it passes between two refreshes.
+    :param margin_seconds: None: a tenth of ``ttl``.
+    :param unique: makes texts that nobody else makes.
     :raises ValueError: times that leave nothing to hold.
+
+    .. versionadded:: 0.1
     """
 
     def __init__(
@@ -33,21 +35,16 @@ class Turns:
         client: Client,
         path: str,
         *,
-        ttl: int,
-        margin_seconds: float | None,
-        unique: Callable[[], str],
+        ttl: int = 30,
+        margin_seconds: float | None = None,
+        unique: Callable[[], str] = unique_text,
     ) -> None:
-        margin = ttl / 10 if margin_seconds is None else margin_seconds
-        if ttl < 1 or not 0 <= margin <= ttl / 2:
-            raise ValueError("there must be a ttl, and a margin of at most half of it")
         self._client = client
-        self._clock = client.clock
         self._path = path
-        self._ttl = ttl
-        self._margin_seconds = margin
+        self._times = Times.of(ttl, margin_seconds)
         self._unique = unique
 
-    def take(self, text: str = "") -> Deferred[Held]:
+    def _taken(self, text: str = "") -> Deferred[Held]:
         """
         Wait for a turn, through failures; cancelling gives the place up.
 
@@ -62,7 +59,7 @@ class Turns:
             except BadAnswer:
                 raise
             except (NoAnswer, Gone):
-                await deferLater(self._clock, AGAIN_SECONDS)
+                await deferLater(self._client.clock, AGAIN_SECONDS)
 
     async def _once(self, text: str) -> Held:
         """With one ticket; :raises Gone: it was lost before its turn."""
@@ -81,8 +78,7 @@ class Turns:
             self._client,
             self._path,
             value=f"{self._unique()} {text}" if text else self._unique(),
-            ttl=self._ttl,
-            margin_seconds=self._margin_seconds,
+            times=self._times,
             lost=end,
         )
         try:
@@ -102,5 +98,5 @@ class Turns:
         except ClientError:
             await ticket.withdraw()
             raise
-        held = Held(ticket)
+        held = Held(ticket.token, ticket.withdraw)
         return held

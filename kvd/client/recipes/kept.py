@@ -1,0 +1,176 @@
+"""A key of one's own that is there only as long as its owner keeps it alive."""
+
+# Twisted leaves Failure without annotations:
+# mypy: allow-untyped-calls
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from typing import Final
+
+import attrs
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.task import deferLater
+
+from kvd.client.client import Client
+from kvd.client.errors import (
+    ClientError,
+    CompareFailed,
+    KeyNotFound,
+    NoAnswer,
+    NotAFile,
+    Unknown,
+)
+
+AGAIN_SECONDS: Final = 0.2
+"""Between a request that failed and the next one like it."""
+
+
+def unique_text() -> str:
+    """A text that nobody else makes."""
+    return secrets.token_hex(16)
+
+
+class Gone(ClientError):
+    """The key is no longer there, or nobody can say that it is."""
+
+
+@attrs.frozen
+class Times:
+    """
+    How long a key outlives its owner.
+
+    :ivar ttl: seconds that the servers keep it after its last refresh; a third of it
+        passes between two refreshes.
+    :ivar margin_seconds: that its owner relies on it for a shorter time than that.
+    """
+
+    ttl: int
+    margin_seconds: float
+
+    @classmethod
+    def of(cls, ttl: int, margin_seconds: float | None) -> Times:
+        """
+        :param margin_seconds: None: a tenth of ``ttl``.
+        :raises ValueError: times that leave nothing to hold.
+        """
+        margin = ttl / 10 if margin_seconds is None else margin_seconds
+        if ttl < 1 or not 0 <= margin <= ttl / 2:
+            raise ValueError("there must be a ttl, and a margin of at most half of it")
+        return cls(ttl, margin)
+
+
+class Kept:
+    """
+    Such a key, from when it was made to when it was lost or withdrawn.
+
+    It has a value that nobody else uses, so nothing is refreshed or removed that is
+    somebody else's.
+
+    :param value: of the key.
+    :param lost: called once, with the reason, when it can no longer be relied on.
+    """
+
+    def __init__(
+        self, client: Client, value: str, times: Times, lost: Callable[[str], None]
+    ) -> None:
+        self._client = client
+        self._clock = client.clock
+        self._value = value
+        self._times = times
+        self._lost = lost
+        self._key = ""
+        self._until_seconds = 0.0
+        self._deadline: IDelayedCall | None = None
+        self._keeping: Deferred[None] | None = None
+
+    @property
+    def key(self) -> str:
+        """Where it is, or may be; empty: nobody has made it."""
+        return self._key
+
+    def suspect(self, key: str) -> None:
+        """It may have been made there just now, so a withdrawal has to look."""
+        self._key = key
+        self._until_seconds = self._clock.seconds() + self._times.ttl
+
+    def begin(self, key: str, begun_seconds: float) -> None:
+        """
+        It was made; from now on it is kept alive.
+
+        :param begun_seconds: when its creation was asked for.
+        """
+        self._key = key
+        self._refreshed(begun_seconds)
+        self._keeping = Deferred.fromCoroutine(self._keep())
+        self._keeping.addErrback(lambda failure: failure.trap(CancelledError))
+
+    async def withdraw(self) -> None:
+        """Remove it; returns at the latest when it has run out by itself."""
+        self.stop()
+        if not self._key:
+            return
+        try:
+            await self._remove()
+        except ClientError:
+            # Nobody may remove it any more, or the client is closed: it runs out.
+            return
+
+    def stop(self) -> None:
+        """Keep it alive no longer, and say nothing of it any more."""
+        if self._deadline is not None and self._deadline.active():
+            self._deadline.cancel()
+        keeping, self._keeping = self._keeping, None
+        if keeping is not None:
+            keeping.cancel()
+
+    async def _keep(self) -> None:
+        """Refresh until it is withdrawn or lost."""
+        ttl = self._times.ttl
+        seconds = ttl / 3
+        while True:
+            await deferLater(self._clock, seconds)
+            begun = self._clock.seconds()
+            try:
+                # It may be sent twice: what it does, it does only to our own key.
+                await self._client.refresh(self._key, ttl, prev_value=self._value)
+            except (KeyNotFound, CompareFailed, NotAFile):
+                self._keeping = None  # that is where we are
+                self._lose("its key is gone")
+                return
+            except ClientError:
+                seconds = AGAIN_SECONDS
+            else:
+                seconds = ttl / 3
+                self._refreshed(begun)
+
+    def _refreshed(self, begun_seconds: float) -> None:
+        """The servers have it for ``ttl`` seconds, and that from later on than this."""
+        if self._deadline is not None and self._deadline.active():
+            self._deadline.cancel()
+        self._until_seconds = begun_seconds + self._times.ttl
+        relied = self._until_seconds - self._times.margin_seconds
+        self._deadline = self._clock.callLater(
+            max(0.0, relied - self._clock.seconds()),
+            self._lose,
+            "it could not be kept alive",
+        )
+
+    def _lose(self, why: str) -> None:
+        self.stop()
+        self._lost(why)
+
+    async def _remove(self) -> None:
+        while True:
+            try:
+                await self._client.compare_and_delete(self._key, prev_value=self._value)
+            except (NoAnswer, Unknown):
+                if self._clock.seconds() >= self._until_seconds:
+                    return
+                await deferLater(self._clock, AGAIN_SECONDS)
+            except (KeyNotFound, CompareFailed, NotAFile):
+                return
+            else:
+                return
