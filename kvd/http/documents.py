@@ -16,7 +16,7 @@ from typing import TypeAlias, cast
 
 import attrs
 
-from kvd.http import grammar
+from kvd import grammar
 
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"?', re.DOTALL)
 _BRACKETS = re.compile(rb"[\[\]{}]")

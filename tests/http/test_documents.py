@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kvd.http import documents, grammar
+from kvd import grammar
+from kvd.http import documents
 from kvd.http.documents import BadDocumentError, Kind, Struct
 
 MEMBER = Struct(
