@@ -8,9 +8,16 @@ from typing import TypeVar
 from twisted.internet.defer import Deferred
 
 from kvd.client.endpoints import Endpoints
-from kvd.client.errors import Attempt, Closed, NoAnswer, TooMany, Unknown
+from kvd.client.errors import (
+    Attempt,
+    BadAnswer,
+    Closed,
+    NoAnswer,
+    TooMany,
+    Unknown,
+)
 from kvd.client.limits import Limits
-from kvd.client.wire import Answer, Lost, NotSent, Request, Wire
+from kvd.client.wire import Answer, Lost, NotSent, Request, TooLong, Wire
 
 T = TypeVar("T")
 
@@ -25,6 +32,7 @@ class Asker:
         not sent                    next endpoint   next endpoint
         no answer, or half of one   next endpoint   Unknown
         status 500 and up           next endpoint   Unknown
+        longer than is taken        BadAnswer       BadAnswer
         any other answer            the answer      the answer
 
     :param observe: called with endpoint and request before each try.
@@ -86,6 +94,10 @@ class Asker:
 
         return asked.addBoth(over)
 
+    def avoid(self, endpoint: str) -> None:
+        """To be tried last: it answers, and is of no use."""
+        self._endpoints.failed(endpoint)
+
     def close(self) -> None:
         """Begin nothing any more, and wait for nothing that may never come."""
         self.closed = True
@@ -105,6 +117,8 @@ class Asker:
                 self._endpoints.failed(endpoint)
                 attempts.append(Attempt(endpoint, str(problem)))
                 continue
+            except TooLong as problem:
+                raise BadAnswer(endpoint, str(problem)) from None
             except Lost as problem:
                 self._endpoints.failed(endpoint)
                 attempts.append(Attempt(endpoint, str(problem)))

@@ -89,6 +89,10 @@ class Lost(ClientError):
     """The endpoint may have taken the request; its answer did not come."""
 
 
+class TooLong(Lost):
+    """More of an answer than the client takes; it would be the same a second time."""
+
+
 class Http(Protocol):
     """What a client wants of treq, so that a test may give it something else."""
 
@@ -297,7 +301,7 @@ class _Collector(TwistedProtocol):
             return
         self._pieces += data
         if len(self._pieces) > self._max:
-            self.body.errback(Lost(f"an answer of more than {self._max} bytes"))
+            self.body.errback(TooLong(f"an answer of more than {self._max} bytes"))
             self._drop()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
