@@ -33,6 +33,12 @@ def event_of(answer: Answer) -> Event | None:
     return _read(answer, _event) if answer.body.strip() else None
 
 
+def index_of(answer: Answer) -> int:
+    """The store's index when the request was understood; 0: it does not say."""
+    said = answer.headers.get("x-etcd-index", "")
+    return int(said) if said.isdecimal() else 0
+
+
 def accepted(answer: Answer) -> Answer:
     """
     An answer of the other APIs which is not a refusal.

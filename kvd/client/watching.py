@@ -14,7 +14,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 
 from kvd.client.asking import Asker
-from kvd.client.documents import event_of, response_of
+from kvd.client.documents import event_of, index_of, response_of
 from kvd.client.errors import (
     Attempt,
     BadAnswer,
@@ -34,7 +34,7 @@ T = TypeVar("T")
 AGAIN_SECONDS: Final = (0.05, 0.2, 0.5, 1.0, 2.0, 5.0)
 """Between one failed try and the next, which begins with another endpoint."""
 
-_PROBE: Final = Request("GET", "/version")
+_PROBE: Final = Request("GET", "/health", final=frozenset({503}))
 
 
 @attrs.frozen
@@ -95,6 +95,7 @@ class Watch:
         self._path = _parts(key)
         self._recursive = recursive
         self._index = after_index
+        self._current_seconds: float | None = None
         self._silent_seconds = silent_seconds
         self._closed = False
         self._waiting: Deferred[Change] | None = None
@@ -104,6 +105,15 @@ class Watch:
     def index(self) -> int | None:
         """All events up to this one were delivered; None: it has not begun."""
         return self._index
+
+    @property
+    def current_seconds(self) -> float | None:
+        """
+        When it was last known that nothing newer than ``index`` had happened, by the
+        client's clock; None: never yet. While all is well somebody waits and that is at
+        most ``silent_seconds`` ago.
+        """
+        return self._current_seconds
 
     def start(self) -> Deferred[int]:
         """
@@ -196,8 +206,10 @@ class Watch:
         if self._closed:
             raise Closed("the watch is closed")
         request = watching(self._key, recursive=self._recursive, index=index + 1)
+        accepted = 0
         try:
-            event = event_of(await self._patiently(request))
+            answer = await self._patiently(request)
+            event, accepted = event_of(answer), index_of(answer)
         except EventIndexCleared:
             return await self._relisted()
         except BadAnswer:
@@ -210,6 +222,9 @@ class Watch:
             return None
         self._failures = 0
         self._index = event.index
+        if 0 < accepted <= event.index:
+            # It did not come from a history in which there may be more.
+            self._current_seconds = self._clock.seconds()
         return event if self._concerns(event.node.key) else None
 
     async def _relisted(self) -> Relisted | None:
@@ -226,6 +241,7 @@ class Watch:
 
     async def _listed(self, *, quorum: bool) -> tuple[Node | None, int]:
         """What is there, and as of which index."""
+        begun_seconds = self._clock.seconds()
         fields: dict[str, bool] = {"quorum": True} if quorum else {}
         if self._recursive and quorum:
             fields |= {"recursive": True, "sorted": True}
@@ -233,7 +249,9 @@ class Watch:
             answer = await self._asker.ask(reading(self._key, **fields))
             response = response_of(answer)
         except KeyNotFound as absent:
+            self._current_seconds = begun_seconds
             return None, absent.index
+        self._current_seconds = begun_seconds
         return response.node, response.etcd_index
 
     async def _patiently(self, request: Request) -> Answer:
@@ -241,7 +259,8 @@ class Watch:
         An answer at any time, unless the member that owes it is gone.
 
         A connection whose other end vanished is as silent as one on which nothing
-        happens, so the member is asked for something else now and then.
+        happens, and so is a member that hears nothing of the others. So it is asked now
+        and then whether it could serve a write.
         """
         endpoint = self._asker.endpoints[0]
         asked = self._asker.patiently(request, endpoint)
@@ -250,10 +269,17 @@ class Watch:
         async def look() -> None:
             while not gone:
                 await deferLater(self._clock, self._silent_seconds)
+                begun_seconds = self._clock.seconds()
                 try:
-                    await self._asker.ask(_PROBE, (endpoint,))
+                    answer = await self._asker.ask(_PROBE, (endpoint,))
                 except NoAnswer as problem:
                     gone.extend(problem.attempts)
+                else:
+                    if answer.status == 503:
+                        gone.append(Attempt(endpoint, "it has no quorum"))
+                        self._asker.avoid(endpoint)
+                    elif answer.status == 200:
+                        self._current_seconds = begun_seconds
             asked.cancel()
 
         looking = Deferred.fromCoroutine(look())

@@ -1,5 +1,7 @@
 """A watch: each event once, whatever becomes of members and connections."""
 
+import json
+
 import pytest
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectionLost
@@ -157,10 +159,10 @@ def test_a_silent_member_is_asked_whether_it_is_there(cluster):
     poll = cluster.last
     poll.begin(200)
     cluster.clock.advance(30)
-    assert (cluster.last.endpoint, cluster.last.target) == (A, "/version")
+    assert (cluster.last.endpoint, cluster.last.target) == (A, "/health")
     cluster.last.answer(200, {})
     cluster.clock.advance(30)
-    assert cluster.last.target == "/version"
+    assert cluster.last.target == "/health"
     cluster.last.break_off()
     cluster.clock.advance(0.05)
     assert cluster.last.endpoint == B
@@ -169,6 +171,54 @@ def test_a_silent_member_is_asked_whether_it_is_there(cluster):
     cluster.last.answer(200, event(index=5))
     assert result(change).index == 5
     assert not cluster.clock.getDelayedCalls()
+
+
+def test_a_member_without_a_quorum_is_left(cluster):
+    client = cluster.client(A, B, limits=Limits(silent_seconds=30))
+    change = client.watch("/k", after_index=4).next()
+    cluster.last.begin(200)
+    cluster.clock.advance(30)
+    assert (cluster.last.endpoint, cluster.last.target) == (A, "/health")
+    cluster.last.answer(503, {"health": "false"})
+    cluster.clock.advance(0.05)
+    assert cluster.last.endpoint == B
+    cluster.last.answer(200, event(index=5))
+    assert result(change).index == 5
+    assert client.endpoints == (B, A)
+
+
+def test_a_watch_says_as_of_when_nothing_is_missing(cluster):
+    """An event out of history does not: there may be more of them."""
+    clock = cluster.clock
+    client = cluster.client(A, limits=Limits(silent_seconds=30))
+    watch = client.watch("/k", after_index=4)
+    assert watch.current_seconds is None
+    watch.next()
+    cluster.last.answer(200, event(index=7), Etcd_Index=8)
+    assert watch.current_seconds is None
+    watch.next()
+    response = cluster.last.begin(200, Etcd_Index=8)
+    clock.advance(7)
+    response.piece(json.dumps(event(index=9)).encode())
+    response.end()
+    assert watch.current_seconds == 7
+    watch.next()
+    cluster.last.begin(200, Etcd_Index=9)
+    clock.advance(30)
+    clock.advance(1)
+    cluster.last.answer(200, {"health": "true"})
+    assert watch.current_seconds == 37
+    clock.advance(30)
+    cluster.last.answer(404, b"")  # it lives, and knows no more about it
+    assert watch.current_seconds == 37
+    clock.advance(30)
+    cluster.last.break_off()
+    clock.advance(0.05)
+    cluster.last.answer(400, refusal(401, index=1900))
+    asked_seconds = clock.seconds()
+    clock.advance(1)
+    cluster.last.answer(404, refusal(100, index=1950))
+    assert watch.current_seconds == asked_seconds
 
 
 def test_who_may_not_watch_is_told_so(cluster):
