@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
@@ -18,6 +19,7 @@ from kvd.client.documents import (
     user_of,
     users_of,
 )
+from kvd.client.errors import Refused
 from kvd.client.values import Role, User
 from kvd.client.wire import JSON, Answer, Request
 
@@ -58,18 +60,27 @@ class Auth:
         self, name: str, password: str, roles: Sequence[str] = ()
     ) -> Deferred[User]:
         """
-        A new user; without roles, one that exists just gets the password.
+        A new user; one that exists is refused, and stays as it is.
 
-        A server tells these two apart by the roles alone.
+        With roles that is one step of the server. Without them it would take the
+        request for a change of the password, so it is asked whether there is such a
+        user before: if two create the same one at once, the later password counts.
         """
         given: dict[str, Any] = {"password": password}  # JSON
         if roles:
-            given["roles"] = list(roles)
-        return self._put_user(name, given)
+            return self._put_user(name, {**given, "roles": list(roles)})
+        return Deferred.fromCoroutine(
+            self._put_if(_put_user(name, given), name, there=False)
+        )
 
     def change_password(self, name: str, password: str) -> Deferred[User]:
-        """Another password for a user; one that does not exist is created."""
-        return self._put_user(name, {"password": password})
+        """
+        Another password for a user; one that does not exist is refused.
+
+        A server would create that one, so it is asked for the user before.
+        """
+        put = _put_user(name, {"password": password})
+        return Deferred.fromCoroutine(self._put_if(put, name, there=True))
 
     def grant_roles(self, name: str, roles: Sequence[str]) -> Deferred[User]:
         """More roles for a user."""
@@ -117,9 +128,26 @@ class Auth:
             self._done(Request("DELETE", _place("roles", name)))
         )
 
+    async def _put_if(self, put: Request, name: str, *, there: bool) -> User:
+        """:param there: whether there must be such a user already, or must not."""
+        if await self._exists(Request("GET", put.target)) == there:
+            return await self._user(put)
+        if there:
+            raise Refused(HTTPStatus.NOT_FOUND, f"auth: User {name} does not exist.")
+        raise Refused(HTTPStatus.CONFLICT, f"auth: User {name} already exists.")
+
+    async def _exists(self, look: Request) -> bool:
+        """A user with a role that does not exist is answered with 404, too."""
+        try:
+            await self._user(look)
+        except Refused as refused:
+            if refused.status != HTTPStatus.NOT_FOUND:
+                raise
+            return refused.message.startswith("auth: Role ")
+        return True
+
     def _put_user(self, name: str, given: dict[str, Any]) -> Deferred[User]:
-        request = _put(_place("users", name), {"user": name, **given})
-        return Deferred.fromCoroutine(self._user(request))
+        return Deferred.fromCoroutine(self._user(_put_user(name, given)))
 
     def _put_role(
         self, name: str, what: str, read: Sequence[str], write: Sequence[str]
@@ -154,6 +182,10 @@ def _place(kind: str, name: str) -> str:
     if name in {"", ".", ".."}:
         raise ValueError(f"{name!r} cannot be the name of a user or a role")
     return f"/v2/auth/{kind}/{quote(name, safe='')}"
+
+
+def _put_user(name: str, given: dict[str, Any]) -> Request:
+    return _put(_place("users", name), {"user": name, **given})
 
 
 def _put(target: str, document: dict[str, Any]) -> Request:

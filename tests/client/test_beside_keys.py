@@ -75,11 +75,6 @@ ASKED = [
         (ANN, User("ann", ("r", "s"))),
     ),
     (
-        lambda c: c.auth.change_password("ann", "pw"),
-        ("PUT", "/v2/auth/users/ann", {"user": "ann", "password": "pw"}),
-        ({"user": "ann", "roles": None}, User("ann")),
-    ),
-    (
         lambda c: c.auth.grant_roles("ann", ["r"]),
         ("PUT", "/v2/auth/users/ann", {"user": "ann", "grant": ["r"]}),
         (ANN, User("ann", ("r", "s"))),
@@ -159,6 +154,52 @@ def test_a_method_is_one_request_and_one_value(cluster, ask, asked, answered):
     assert result(outcome) == value
 
 
+NO_ANN = {"message": "auth: User ann does not exist."}
+NO_ROLE = {"message": "auth: Role r does not exist."}
+
+
+@pytest.mark.parametrize(("status", "found"), [(200, ANN), (404, NO_ROLE)])
+def test_a_user_that_exists_is_not_created_again_but_has_the_password_changed(
+    cluster, status, found
+):
+    auth = cluster.client().auth
+    created = auth.create_user("ann", "pw")
+    cluster.last.answer(status, found)
+    with pytest.raises(Refused, match="409: auth: User ann already exists"):
+        result(created)
+    changed = auth.change_password("ann", "pw")
+    cluster.last.answer(status, found)
+    cluster.last.answer(200, {"user": "ann", "roles": None})
+    assert result(changed) == User("ann")
+    assert [each.method for each in cluster.asked] == ["GET", "GET", "PUT"]
+    assert {each.target for each in cluster.asked} == {"/v2/auth/users/ann"}
+    assert json.loads(cluster.last.body) == {"user": "ann", "password": "pw"}
+
+
+def test_a_user_that_does_not_exist_is_created_but_has_no_password_to_change(cluster):
+    auth = cluster.client().auth
+    changed = auth.change_password("ann", "pw")
+    cluster.last.answer(404, NO_ANN)
+    with pytest.raises(Refused, match="404: auth: User ann does not exist"):
+        result(changed)
+    created = auth.create_user("ann", "pw")
+    cluster.last.answer(404, NO_ANN)
+    cluster.last.answer(201, {"user": "ann", "roles": None})
+    assert result(created) == User("ann")
+    assert [each.method for each in cluster.asked] == ["GET", "GET", "PUT"]
+    assert json.loads(cluster.last.body) == {"user": "ann", "password": "pw"}
+
+
+def test_a_user_that_may_not_be_looked_for_is_not_written(cluster):
+    auth = cluster.client().auth
+    for ask in (auth.create_user, auth.change_password):
+        outcome = ask("ann", "pw")
+        cluster.last.answer(401, {"message": "Insufficient credentials"})
+        with pytest.raises(Refused, match="401: Insufficient credentials"):
+            result(outcome)
+    assert [each.method for each in cluster.asked] == ["GET", "GET"]
+
+
 def test_a_refusal_has_the_servers_words(cluster):
     added = cluster.client().members.add(["http://p"])
     cluster.last.answer(409, b'{"message":"membership: peerURL exists"}')
@@ -197,6 +238,8 @@ def test_names_and_statistics_that_cannot_be_are_not_asked_for(cluster):
     for name in ("", ".", ".."):
         with pytest.raises(ValueError, match="name"):
             client.auth.user(name)
+        with pytest.raises(ValueError, match="name"):
+            client.auth.create_user(name, "pw")
     with pytest.raises(ValueError, match="statistics"):
         client.stats("../keys")
     assert not cluster.asked

@@ -163,6 +163,30 @@ async def what_the_server_says_of_itself(reactor, url):
     await client.close()
 
 
+async def users_that_exist_already(reactor, url):
+    client = Client(reactor, [url])
+    auth = client.auth
+    await auth.create_user("root", "first")
+    await auth.create_user("bob", "first", ["not-there"])
+    for name in ("root", "bob"):
+        problem = await fails(Refused, auth.create_user(name, "second"))
+        assert (problem.status, "exists" in problem.message) == (409, True)
+    problem = await fails(Refused, auth.change_password("nobody", "second"))
+    assert (problem.status, "exist" in problem.message) == (404, True)
+    await auth.change_password("bob", "second")
+    await auth.enable()
+    root = Client(reactor, [url], auth=("root", "first"))  # it has stayed
+    await root.auth.remove_user("bob")
+    assert [each.name for each in await root.auth.users()] == ["root"]
+    await root.auth.disable()
+    await gatherResults([client.auth.remove_user("root"), root.close()])
+    await client.close()
+
+
+def test_a_user_is_neither_overwritten_nor_created_by_mistake(alone):
+    react(users_that_exist_already, alone.url)
+
+
 def test_every_operation_on_keys(alone):
     react(every_operation, alone.url)
 
