@@ -25,6 +25,7 @@ from kvd.config import Config
 from kvd.discovery.failures import ClusterIsFull
 from kvd.errors import ConfigError, StorageError
 from kvd.finding import lines_about, peer_urls
+from kvd.http.visits import STOPPED, Entrance
 from kvd.logs import say_who
 from kvd.node.settled import settled
 from kvd.peer.sending import Refused
@@ -59,6 +60,8 @@ class KvdService(MultiService):
     :param source: the configuration file, empty for none.
     :param become_proxy: called with the peer URLs of a cluster that others founded;
         this service has nothing more to do then, and waits to be stopped.
+    :ivar serving: fires when clients are answered.
+    :ivar entrance: for requests that none of its ports brings; see :mod:`kvd.embedding`.
     """
 
     _log = Logger()
@@ -77,7 +80,8 @@ class KvdService(MultiService):
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Twisted's
         self.config = config
-        self._reactor = reactor
+        self.reactor = reactor
+        self.entrance = Entrance(waiting_max=config.connections_max)
         self._process = process
         self._warnings = tuple(warnings)
         self._source = source
@@ -138,16 +142,16 @@ class KvdService(MultiService):
         ]
         if problems:
             raise ConfigError(problems)
-        worker = self._worker or ThreadWorker(self._reactor)
+        worker = self._worker or ThreadWorker(self.reactor)
         settings = storage_settings(self.config)
-        began = self._reactor.seconds()
+        began = self.reactor.seconds()
         self._opened = await open_storage(
             disk=self._disk,
             worker=worker,
             settings=settings,
             progress=lambda line: self._log.info("{line}", line=line),
         )
-        seconds = self._reactor.seconds() - began
+        seconds = self.reactor.seconds() - began
         identity, log = await self._beginning.begin(self._opened, read_seconds=seconds)
         self._parts = parts = compose(
             self.config,
@@ -157,7 +161,7 @@ class KvdService(MultiService):
             process=self._process,
             watchdog=self._watchdog,
             world=World(
-                reactor=self._reactor,
+                reactor=self.reactor,
                 connect=self._secured.connect,
                 names_of=self._secured.client.names_of,
                 certificates=self._secured.certificates,
@@ -181,6 +185,7 @@ class KvdService(MultiService):
         parts.transport.start()
         self._peer_ports.accept(parts.transport.factory)
         self._client_ports.accept(parts.site)
+        self.entrance.lead_to(parts.site)
         parts.metrics.open_for_business()
         self._metrics_ports.accept(parts.metrics)
         await parts.node.start()
@@ -267,6 +272,7 @@ class KvdService(MultiService):
 
     def _end(self, status: int) -> None:
         self._failed = True
+        self.entrance.close(STOPPED)
         self._process.end(status)
 
     def reload(self) -> None:
@@ -296,6 +302,7 @@ class KvdService(MultiService):
         parts = self._parts
         if parts is not None and not self._failed:
             await self._hand_over(parts)
+        self.entrance.close()
         await self._client_ports.close()
         node_stopped = None
         if parts is not None:

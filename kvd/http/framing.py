@@ -201,6 +201,10 @@ class Framing:
             )
         )
 
+    def cors(self, origin: bytes) -> bytes:
+        """The headers that say who may read an answer in a browser."""
+        return self._any_cors + self._cors_for(origin)
+
     def _relayed_head(self, answer: Streaming, *, origin: bytes, old: bool) -> bytes:
         """Another server's; the only CORS headers are ours."""
         start = b"HTTP/1.%d %d %b\r\n" % (0 if old else 1, answer.status, answer.phrase)

@@ -15,6 +15,7 @@ from kvd.http.fields import HeaderBlock, HeaderBlocks
 from kvd.http.framing import Framing
 from kvd.http.settings import PortSettings
 from kvd.http.targets import CONNECT, RequestLine, redirect
+from kvd.http.visits import STOPPING, Visit
 
 _SWEEP_SECONDS = 1.0
 _LINGER_SECONDS = 2.0
@@ -49,6 +50,7 @@ class HttpPort(Factory):
         self.is_open = False
         self.is_draining = False
         self.connections: set[Connection] = set()
+        self.visits: dict[Visit, None] = {}  # in the order in which they came
         self._told: set[Connection] = set()  # that there is no room for them
         # When a request that is arriving, or a goodbye, has taken too long.
         self.deadlines: dict[Connection, float] = {}
@@ -93,10 +95,12 @@ class HttpPort(Factory):
         self.is_open = True
         for connection in list(self.connections):
             connection.go_on()
+        for visit in list(self.visits):
+            visit.begin(self)
 
     def drain(self, seconds: float) -> Deferred[None]:
         """
-        Fires when every connection is closed.
+        Fires when every connection is closed, and every visit over.
 
         Requests under way are answered, watches end, idle connections close; what is
         still there after so many seconds is cut off.
@@ -107,6 +111,8 @@ class HttpPort(Factory):
         self._drain_call = self._clock.callLater(seconds, self._cut_off)
         for connection in list(self.connections):
             connection.drain()
+        for visit in list(self.visits):
+            visit.drain()
         self._check_drained()
         return drained
 
@@ -114,10 +120,12 @@ class HttpPort(Factory):
         self._drain_call = None
         for connection in list(self.connections):
             connection.abort()
+        for visit in list(self.visits):
+            visit.abort()
         self._check_drained()
 
     def _check_drained(self) -> None:
-        if self._drained is None or self.connections:
+        if self._drained is None or self.connections or self.visits:
             return
         if self._drain_call is not None:
             self._drain_call.cancel()
@@ -131,6 +139,29 @@ class HttpPort(Factory):
     def recognised(self, client: Client, transport: object) -> Client:  # noqa: ARG002 -- of use to subclasses
         """The client, once its connection is made, with what that shows of it."""
         return client
+
+    # -- requests that no connection of ours brings ---------------------------------------
+
+    def enter(self, visit: Visit) -> None:
+        """
+        Answer it like any other request, once everybody is answered.
+
+        There is room for as many as for connections, beside these; more are refused.
+        """
+        if self.is_draining:
+            visit.refuse(STOPPING)
+        elif len(self.visits) >= self.settings.connections_max:
+            visit.refuse(f"{len(self.visits)} requests are under way already")
+        else:
+            self.visits[visit] = None
+            visit.wait(self)
+            if self.is_open:
+                visit.begin(self)
+
+    def left(self, visit: Visit) -> None:
+        """It is over."""
+        self.visits.pop(visit, None)
+        self._check_drained()
 
     # -- what connections tell ------------------------------------------------------------
 
@@ -213,7 +244,8 @@ class HttpPort(Factory):
             return None
         if line.path == "*":
             return _empty_star if line.method == "OPTIONS" else _bad_star
-        elsewhere = redirect(line.path.encode("utf-8", "surrogateescape"), line.query)
+        path = line.path.encode("utf-8", "surrogateescape")
+        elsewhere = redirect(path, line.query, line.prefix)
         if elsewhere is None:
             return None
         moved = answers.moved(line.method, elsewhere)

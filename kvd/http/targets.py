@@ -31,6 +31,7 @@ class RequestLine(NamedTuple):
     :ivar old: HTTP/1.0.
     :ivar host: of an absolute target, which counts instead of the Host field.
     :ivar secure: it came over TLS.
+    :ivar prefix: what an outer server has taken off the path, escaped.
     """
 
     method: str
@@ -40,6 +41,7 @@ class RequestLine(NamedTuple):
     clean: bool
     host: bytes | None = None
     secure: bool = False
+    prefix: bytes = b""
 
 
 def parse_usual_line(line: bytes) -> RequestLine | None:
@@ -147,12 +149,16 @@ class Redirect(NamedTuple):
     body: bytes  # for GET
 
 
-def redirect(path: bytes, query: str) -> Redirect | None:
-    """None when the path is clean as it is."""
+def redirect(path: bytes, query: str, prefix: bytes = b"") -> Redirect | None:
+    """
+    None when the path is clean as it is.
+
+    :param prefix: see :class:`RequestLine`.
+    """
     clean = golang.clean_path(path)
     if clean == path:
         return None
-    raw = golang.escape_path(clean).encode("ascii")
+    raw = prefix + golang.escape_path(clean).encode("ascii")
     if query:
         raw += b"?" + query.encode("utf-8", "surrogateescape")
     location = b"".join(
