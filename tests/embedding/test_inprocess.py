@@ -12,6 +12,7 @@ from twisted.internet.protocol import Protocol
 from twisted.web.client import ResponseDone
 
 from kvd.client import (
+    BadAnswer,
     Client,
     Event,
     KeyNotFound,
@@ -337,7 +338,7 @@ def test_limits_of_members_and_clients_hold():
         inside.settle(client.set("/a", "x" * 200))
     for number in range(8):
         inside.settle(client.set(f"/{number}", ""))
-    with pytest.raises(NoAnswer, match="an answer of more than 300 bytes"):
+    with pytest.raises(BadAnswer, match="an answer of more than 300 bytes"):
         inside.settle(client.get("/"))
     first = client.get("/0")
     with pytest.raises(TooMany):
