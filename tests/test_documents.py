@@ -173,7 +173,7 @@ def test_the_configuration_page_lists_every_option_and_every_limit():
 
 def test_the_page_for_operators_lists_every_metric():
     """Nothing else is served: see tests/diagnostics/test_exposition.py."""
-    page = ROOT / "docs" / "operating.rst"
+    page = ROOT / "docs" / "monitoring.rst"
     tables = {"metrics": metrics_table()}
     check(page, with_tables(page.read_text(encoding="utf-8"), tables))
 

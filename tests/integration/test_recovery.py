@@ -1,4 +1,4 @@
-"""The steps of docs/operating.rst, typed as they stand, and what must come of them."""
+"""The steps of docs/recovery.rst, typed as they stand, and what must come of them."""
 
 from __future__ import annotations
 
@@ -15,42 +15,13 @@ import pytest
 
 from kvd import backup
 from kvd.testing.servers import FORM, HOST
-from tests.integration.reader import (
-    Reader,
-    blocks,
-    every_block_is_marked,
-    needs_clients,
-)
+from tests.integration.reader import END_SECONDS, Chapter, Reader, needs_clients
 
-CHAPTER = ("docs/operating.rst", "Backup and disaster recovery")
 FORCE = "force-new-cluster: "
 
 
 class Operator(Reader):
-    """Goes through the blocks of the document one after the other."""
-
-    def __init__(self, folder):
-        super().__init__(folder)
-        # Only so that the test need not wait for elections.
-        self.environment |= {
-            "KVD_ELECTION_TIMEOUT": "400",
-            "KVD_HEARTBEAT_INTERVAL": "40",
-        }
-        self.waiting = blocks(*CHAPTER)
-
-    def next(self, kind):
-        found, pairs = self.waiting.pop(0)
-        assert found == kind
-        return pairs
-
-    def type_next(self, kind):
-        self.type(self.next(kind))
-
-    def start_next(self, kind):
-        ((command, _),) = self.next(kind)
-        running = self.start(command)
-        self.wait_said("ready to serve", running)
-        return running
+    """Who goes through the page, and looks at what is in the stores."""
 
     def ask(self, port, path, method="GET", form=None):
         connection = HTTPConnection(HOST, int(self.ports[port]), timeout=20)
@@ -60,10 +31,6 @@ class Operator(Reader):
             return answer.status, answer.headers, json.loads(answer.read() or b"null")
         finally:
             connection.close()
-
-    def three(self):
-        for number in (1, 2, 3):
-            self.start(f".venv/bin/kvd --config conf/cluster/etcd-{number}.yml")
 
 
 @pytest.fixture
@@ -126,11 +93,11 @@ def cluster_id(operator, port):
     return operator.ask(port, "/v2/members")[1]["X-Etcd-Cluster-Id"]
 
 
-def add_one(operator, first, voters):
+def add_one(chapter, first, voters):
     """Step 4 or 5: added, started, caught up."""
-    operator.type_next("add")
-    added = operator.start_next("join")
-    operator.wait_said(f"voters={voters} learners=0", first)
+    chapter.type("member add")
+    added = chapter.start("--initial-cluster-state existing")
+    first.wait_said(f"voters={voters} learners=0")
     return added
 
 
@@ -170,13 +137,9 @@ def test_flags_and_statuses_are_etcdctls(
         assert [flag for flag in flags if f"  {flag}" not in said[0]] == []
 
 
-def test_every_block_of_commands_is_marked():
-    assert every_block_is_marked(*CHAPTER)
-
-
 def test_backup_restore_lost_majority_and_moving(operator):
+    page = Chapter(operator, "docs/recovery.rst")
     operator.three()
-    operator.wait_ready()
     put = operator.ask
     assert put("12379", "/v2/keys/motto", "PUT", "value=two+of+three")[0] == 201
     assert put("22379", "/v2/keys/soon", "PUT", "value=1&ttl=3600")[0] == 201
@@ -185,18 +148,18 @@ def test_backup_restore_lost_majority_and_moving(operator):
     while len(writer.acknowledged) < 50:
         time.sleep(0.01)
     before = list(writer.acknowledged)
-    operator.type_next("backup")
+    page.type("backups/monday")
     writer.stop()
-    operator.type_next("check")
+    page.type("backups/check")
     index, nodes = content(operator, "12379")
     old_cluster = cluster_id(operator, "12379")
     assert operator.stop() == [0, 0, 0]
 
     # All of it from the backup.
-    operator.type_next("aside")
-    operator.type_next("copy")
-    forced = operator.start_next("force")
-    assert forced[1].read_text().count(FORCE) == 5
+    page.type("mv etcd-1.kvd")
+    page.type("cp -a backups/monday")
+    forced = page.start("--force-new-cluster")
+    assert forced.said().count(FORCE) == 5
     new_index, restored = content(operator, "12379")
     assert restored.items() <= nodes.items(), "every index is what it was"
     queue = {node["value"] for key, node in restored.items() if "/queue/" in key}
@@ -205,36 +168,35 @@ def test_backup_restore_lost_majority_and_moving(operator):
     # Three were removed, one was added, and it told its name.
     last = max(node["modifiedIndex"] for node in restored.values())
     assert last < new_index <= index + 3 * 2 + 3
-    operator.type_next("look")
+    page.type("/v2/keys/motto")
     event = operator.ask(
         "12379", f"/v2/keys/queue?recursive=true&wait=true&waitIndex={last}"
     )
     assert event[2]["node"]["modifiedIndex"] == last
-    assert operator.end(forced) == 0
-    again = operator.waiting[0][1]
-    first = operator.start_next("again")
-    assert FORCE not in first[1].read_text()
-    steps = list(operator.waiting)
+    assert operator.end_one(forced) == 0
+    again = list(page.left)
+    first = page.start("etcd-1.yml")
+    assert FORCE not in first.said()
 
     # A member of the old cluster disturbs nobody.
     ghost = operator.start(
-        ".venv/bin/kvd --config conf/cluster/etcd-2.yml --data-dir old/etcd-2.kvd"
+        "kvd --config conf/cluster/etcd-2.yml --data-dir old/etcd-2.kvd"
     )
-    operator.wait_said(f"cluster {old_cluster} knocked at", first)
+    first.wait_said(f"cluster {old_cluster} knocked at")
     assert put("12379", "/v2/keys/alone", "PUT", "value=1")[0] == 201
-    assert operator.end(ghost) == 0
+    assert operator.end_one(ghost) == 0
 
-    second = add_one(operator, first, 2)
-    third = add_one(operator, first, 3)
-    operator.type_next("restored")
+    second = add_one(page, first, 2)
+    third = add_one(page, first, 3)
+    page.type("cluster-health")
     assert content(operator, "32379") == content(operator, "12379")
     new_cluster = cluster_id(operator, "12379")
     assert new_cluster != old_cluster
 
     # To another machine, which is another port here.
-    assert operator.end(third) == 0
-    operator.type_next("move")
-    third = operator.start_next("moved")
+    assert operator.end_one(third) == 0
+    page.type("member update")
+    third = page.start("--data-dir moved.kvd")
     assert content(operator, "42379") == content(operator, "12379")
 
     # Two of three are lost; what was acknowledged last is not.
@@ -242,26 +204,24 @@ def test_backup_restore_lost_majority_and_moving(operator):
     while len(writer.acknowledged) < 50:
         time.sleep(0.01)
     for member in (second, third, first):
-        operator.end(member, signal.SIGKILL)
+        operator.end_one(member, signal.SIGKILL)
     writer.stop()
     (operator.folder / "etcd-2.kvd").rename(operator.folder / "ghost.kvd")
-    survivor = operator.start_next("survivor")
-    assert operator.waiting == []
-    assert survivor[1].read_text().count(FORCE) == 3
+    survivor = page.start("--force-new-cluster")
+    assert page.left == []
+    assert survivor.said().count(FORCE) == 3
     _, nodes = content(operator, "12379")
     queue = {node["value"] for key, node in nodes.items() if "/queue/" in key}
     assert set(writer.acknowledged) <= queue
     assert cluster_id(operator, "12379") == new_cluster
-    assert operator.end(survivor) == 0
-    operator.waiting = [("again", again), *steps]
-    first = operator.start_next("again")
+    assert operator.end_one(survivor) == 0
+    page.left = again
+    first = page.start("etcd-1.yml")
     # A member that was removed is told so, and ends.
-    ghost = operator.start(
-        ".venv/bin/kvd --config conf/cluster/etcd-2.yml --data-dir ghost.kvd"
-    )
-    assert ghost[0].wait(timeout=30) == 1
-    assert "removed" in ghost[1].read_text()
-    operator.processes.remove(ghost)
+    ghost = operator.start("kvd --config conf/cluster/etcd-2.yml --data-dir ghost.kvd")
+    assert ghost.process.wait(END_SECONDS) == 1
+    assert "removed" in ghost.said()
+    operator.servers.remove(ghost)
     assert put("12379", "/v2/keys/alone", "PUT", "value=2")[0] == 200
-    add_one(operator, first, 2)
+    add_one(page, first, 2)
     assert content(operator, "22379") == content(operator, "12379")

@@ -9,6 +9,7 @@ import ssl
 import time
 import urllib.request
 
+import etcd
 import pytest
 
 from kvd.testing.servers import (
@@ -103,6 +104,20 @@ def test_rotation_and_revocation_under_load_disturb_nobody_else(files, members):
         "certificate of bert: it was revoked" in server.last_words()
         for server in servers
     )
+
+
+def test_python_etcd_comes_in_with_a_certificate(files, members):
+    (server,) = members(1)
+    client = etcd.Client(
+        host=HOST,
+        port=secure_port(server),
+        protocol="https",
+        ca_cert=files.file("ca.pem"),
+        cert=(files.file("client-anna.pem"), files.file("client-anna.key")),
+    )
+    client.write("/secret", "sealed")
+    assert client.read("/secret").value == "sealed"
+    client.http.clear()
 
 
 def leads(server):

@@ -1,0 +1,112 @@
+"""Every command line of the pages for users, typed as it stands."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+
+from tests.integration.pages import (
+    NOT_TYPED,
+    ROOT,
+    Line,
+    commands,
+    lines_of,
+    steps,
+    stray_commands,
+)
+from tests.integration.reader import needs_clients
+
+# Chapters of pages ("" is all of one) that are followed from the first step to the last.
+FOLLOWED = (
+    ("README.rst", ""),
+    ("docs/operating.rst", ""),
+    ("docs/clusters.rst", "Founding a cluster"),
+    ("docs/authentication.rst", ""),
+    ("docs/proxy.rst", ""),
+)
+# And those whose steps are taken by a test that looks at more than is shown.
+ELSEWHERE = (
+    ("docs/clusters.rst", "Changing the members"),  # test_changing_docs.py
+    ("docs/recovery.rst", ""),  # test_recovery.py
+)
+# Nothing is typed on these.
+SILENT = ("docs/monitoring.rst", "docs/tls.rst")
+PAGES = sorted({page for page, _ in (*FOLLOWED, *ELSEWHERE)} | {*SILENT})
+
+
+def test_a_line_that_ends_with_a_backslash_goes_on():
+    text = "$ one \\\n  two\nsaid\nmore\n$ three\n"
+    assert lines_of(text) == (
+        Line("one \\\n  two", "said\nmore\n"),
+        Line("three"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("shown", "said", "same"),
+    [
+        ("a [b].", "a [b].", True),
+        ("a [b].", "a b.", False),
+        ("a", "a\nb", False),
+        ("a ... c", "a b b c", True),
+        ("a ... c", "a\nc", False),
+        ("a\n...\nc", "a\nb\nb\nc", True),
+        ("a\n...\nc", "a\nc", True),
+        ("a\n...\nc", "a\nb", False),
+        ('"2026-11-24T16:20:31.5Z"', '"2031-01-02T03:04:05.123456789Z"', True),
+        ('"2026-11-24T16:20:31.5Z"', '"yesterday"', False),
+        ("id 8e9e05c52164694d", "id cdf818194e3a8c32", True),
+        ("id 8e9e05c52164694d", "id df818194e3a8c3z", False),
+        ('{"ttl":30,"a":1}', '{"ttl":29,"a":1}', True),
+        ('{"ttl":30,"a":1}', '{"ttl":30,"a":2}', False),
+    ],
+)
+def test_what_is_shown_stands_for_what_may_come(shown, said, same):
+    found = Line("", f"{shown}\n").pattern().fullmatch(f"{said}\n")
+    assert (found is not None) == same
+
+
+@pytest.mark.parametrize("document", PAGES)
+def test_every_command_of_a_page_is_typed_by_a_test(document):
+    assert stray_commands(document) == []
+    typed = {chapter for page, chapter in (*FOLLOWED, *ELSEWHERE) if page == document}
+    missing = [
+        command
+        for chapter, command in commands(document)
+        if not typed & {"", chapter} and (document, command) not in NOT_TYPED
+    ]
+    assert missing == []
+
+
+def test_what_is_not_typed_stands_on_its_page():
+    for document, command in NOT_TYPED:
+        assert command in [each for _, each in commands(document)]
+
+
+def test_the_suite_is_a_target_of_make():
+    done = subprocess.run(
+        ["make", "test", "--dry-run"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for stage in ("ruff", "mypy", "lint-imports", "coverage", "tests/integration"):
+        assert stage in done.stdout
+
+
+@pytest.mark.parametrize(("document", "chapter"), FOLLOWED)
+def test_what_a_page_shows_is_what_happens(reader, document, chapter):
+    needs_clients()
+    reader.follow(steps(document, chapter))
+
+
+def test_two_starts_of_the_single_example(reader):
+    """``twistd -n kvd --config conf/single.yml``, with a PID file."""
+    for _ in range(2):
+        running = reader.start("twistd -n kvd --config conf/single.yml")
+        reader.wait_ready()
+        assert (reader.folder / "twistd.pid").exists()
+        assert reader.end_one(running) == 0
+        assert not (reader.folder / "twistd.pid").exists()
