@@ -1,0 +1,118 @@
+"""
+Whether what the processes noted can be, if the recipes keep what they promise.
+
+Each judge returns what it finds broken, one sentence for each.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+
+import attrs
+
+from tests.integration.contention.chronicle import Happened
+from tests.integration.contention.record import Record
+
+
+@attrs.frozen
+class Hold:
+    """
+    Somebody believed to hold something.
+
+    :ivar over: when that ended: it was told so, or released it, or was killed.
+    :ivar why: as it was told; empty if it was killed first.
+    """
+
+    who: str
+    token: int
+    begun: float
+    over: float
+    why: str
+    facts: dict
+
+
+def holds(record: Record, of: str) -> list[Hold]:
+    """All holds of one thing, by token."""
+    ends = {
+        (note.who, note["token"]): (note.at, note["why"])
+        for note in record.of("over", of=of)
+    }
+    found = [
+        Hold(
+            note.who,
+            note["token"],
+            note.at,
+            *ends.get((note.who, note["token"]), (record.end_of(note.who), "")),
+            note.facts,
+        )
+        for note in record.of("held", of=of)
+    ]
+    return sorted(found, key=lambda hold: hold.token)
+
+
+def at_once(record: Record, of: str) -> Iterator[str]:
+    """Two who held it at one time, and the first one was run meanwhile."""
+    found = holds(record, of)
+    for place, first in enumerate(found):
+        for second in found[place + 1 :]:
+            if second.token == first.token:
+                yield f"{of}: {first} and {second} have one token"
+            elif record.awake(first.who, second.begun, first.over) > 0:
+                yield f"{of}: {first} held it while {second} did"
+
+
+def not_told(record: Record, of: str, ttl: float) -> Iterator[str]:
+    """Those who slept longer than the key lives, and released it as if it were theirs."""
+    for hold in holds(record, of):
+        for stall in record.stalls_of(hold.who):
+            asleep = min(stall.over, hold.over) - max(stall.begun, hold.begun)
+            if asleep > ttl + 1 and hold.why == "it was released":
+                yield f"{of}: {hold} slept through {stall} and did not notice"
+
+
+def judge_turns(record: Record, of: str, ttl: float) -> list[str]:
+    """
+    A lock, or leading.
+
+    No two who are run hold it at one time; tokens rise; who lost it is told.
+    """
+    problems = [*at_once(record, of), *not_told(record, of, ttl)]
+    for hold in holds(record, of):
+        if not hold.why and hold.who not in record.killed:
+            problems.append(f"{of}: {hold} never ended")
+    return problems
+
+
+def leaders(history: Sequence[Happened], directory: str) -> list[int]:
+    """The tokens of those who led in turn, 0 for nobody, by the cluster's history."""
+    candidates: dict[str, int] = {}
+    led = [0]
+    for event in history:
+        if event.key.rpartition("/")[0] != directory:
+            continue
+        if event.removed:
+            candidates.pop(event.key, None)
+        else:
+            candidates[event.key] = event.created_index
+        now = min(candidates.values(), default=0)
+        if now != led[-1]:
+            led.append(now)
+    return led
+
+
+def judge_observers(
+    record: Record, history: Sequence[Happened], directory: str
+) -> list[str]:
+    """Each saw every leader from the one it began with, in the order of history."""
+    led = leaders(history, directory)
+    seen: dict[str, list[int]] = defaultdict(list)
+    for note in record.of("saw"):
+        seen[note.who].append(note["token"])
+    return [
+        f"{who} saw {tokens}, there were {led}"
+        for who, tokens in seen.items()
+        if not any(
+            led[begin : begin + len(tokens)] == tokens for begin in range(len(led))
+        )
+    ]

@@ -1,0 +1,181 @@
+"""
+Contending processes on a cluster; both of them are killed and frozen.
+
+A seed chooses what is done to whom; what the processes make of it is the machine's.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from kvd.testing.servers import Server
+from tests.integration.contention.program import CALM
+from tests.integration.contention.record import Record
+from tests.integration.contention.worker import Failed, Worker
+
+BEGIN_SECONDS = 60.0
+SETTLE_SECONDS = 90.0
+FAULTS = (
+    "kill the leader",
+    "kill a follower",
+    "freeze the leader",
+    "freeze a follower",
+    "kill a worker",
+    "freeze a worker",
+    "freeze a worker",
+)
+
+
+class Storm:
+    """
+    One run.
+
+    :param servers: a started cluster.
+    :param folder: of this run's notes and logs.
+    :param roles: ``module:function``; every process plays all of them.
+    :param seconds: how long harm is done; 0: none at all, and it is never called calm.
+    :param frozen_seconds: how long a worker is frozen at most: longer than a ``ttl``.
+    """
+
+    def __init__(
+        self,
+        servers: Sequence[Server],
+        folder: Path,
+        *,
+        seed: int,
+        roles: Sequence[str],
+        workers: int,
+        seconds: float,
+        frozen_seconds: float = 4.5,
+    ) -> None:
+        self._servers = list(servers)
+        self._folder = folder
+        self._chance = random.Random(seed)
+        self._seconds = seconds
+        self._frozen_seconds = frozen_seconds
+        self.faults: list[str] = []
+        urls = [each.url for each in servers]
+        self._workers = [
+            Worker(
+                f"w{number}",
+                {
+                    "folder": str(folder),
+                    "roles": list(roles),
+                    "seed": seed,
+                    "urls": urls[number % len(urls) :] + urls[: number % len(urls)],
+                },
+            )
+            for number in range(workers)
+        ]
+
+    def run(self, settled: Callable[[Record], bool]) -> Record:
+        """
+        Do harm, let them settle, end them; what they noted.
+
+        :param settled: whether, harm being over, enough came of it.
+        :raises Failed: it does not come to that.
+        """
+        self._folder.mkdir(parents=True)
+        try:
+            for worker in self._workers:
+                worker.start()
+            self._await(BEGIN_SECONDS, self._all_began)
+            self._disturb()
+            if self._seconds:
+                (self._folder / CALM).touch()
+            self._await(SETTLE_SECONDS, settled)
+            for worker in self._workers:
+                worker.end()
+            for worker in self._workers:
+                worker.wait()
+        finally:
+            for worker in self._workers:
+                worker.sweep()
+        return self._record()
+
+    def _record(self) -> Record:
+        killed: dict[str, float] = {}
+        for worker in self._workers:
+            killed |= worker.killed
+        return Record.read(self._folder, killed)
+
+    def _await(self, seconds: float, come: Callable[[Record], bool]) -> None:
+        deadline = time.monotonic() + seconds
+        while not come(record := self._record()):
+            if broken := record.broken():
+                raise Failed("\n".join(broken))
+            if time.monotonic() > deadline:
+                raise Failed(f"not in {seconds} s; {self._last_words(record)}")
+            time.sleep(0.2)
+
+    def _all_began(self, record: Record) -> bool:
+        began = {note.who for note in record.of("begun")}
+        return all(worker.who in began for worker in self._workers)
+
+    @staticmethod
+    def _last_words(record: Record) -> str:
+        return "\n".join(str(note) for note in record.notes[-30:])
+
+    # -- what is done to them ------------------------------------------------------
+
+    def _disturb(self) -> None:
+        """Every kind of fault in some order, and then whatever comes."""
+        end = time.monotonic() + self._seconds
+        waiting: list[str] = []
+        while time.monotonic() < end:
+            if not waiting:
+                waiting = self._chance.sample(FAULTS, len(FAULTS))
+            self._pause(0.2, 0.8)
+            fault = waiting.pop()
+            self.faults.append(fault)
+            how, _, whom = fault.partition(" ")
+            if whom == "a worker":
+                self._harm_worker(how)
+            else:
+                self._harm_member(how, leads=whom == "the leader")
+        while any(worker.thaw_at for worker in self._workers):
+            self._pause(0.1, 0.1)
+        for server in self._servers:
+            server.wait_ready()
+
+    def _harm_worker(self, how: str) -> None:
+        """A frozen one stays so while other harm is done."""
+        able = [worker for worker in self._workers if worker.thaw_at is None]
+        if not able:
+            return
+        worker = self._chance.choice(able)
+        if how == "kill":
+            worker.kill()
+            worker.start()
+        else:
+            worker.freeze(self._chance.uniform(0.5, self._frozen_seconds))
+
+    def _harm_member(self, how: str, *, leads: bool) -> None:
+        names = [each.leader_name() for each in self._servers]
+        fitting = [each for each in self._servers if (each.name in names) == leads]
+        server = self._chance.choice(fitting or self._servers)
+        if how == "kill":
+            server.kill()
+            self._pause(0.0, 1.5)
+            server.start()
+            server.wait_ready()
+        else:
+            os.kill(server.pid, signal.SIGSTOP)
+            try:
+                self._pause(0.3, 2.5)
+            finally:
+                os.kill(server.pid, signal.SIGCONT)
+
+    def _pause(self, least_seconds: float, most_seconds: float) -> None:
+        """And wake up those whose time has come."""
+        end = time.monotonic() + self._chance.uniform(least_seconds, most_seconds)
+        while (now := time.monotonic()) < end:
+            for worker in self._workers:
+                if worker.thaw_at is not None and worker.thaw_at <= now:
+                    worker.thaw()
+            time.sleep(0.02)

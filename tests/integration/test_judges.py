@@ -1,0 +1,151 @@
+"""Those who judge contending processes: they accept what may be, and notice the rest."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.integration.contention.chronicle import Happened
+from tests.integration.contention.judges import (
+    judge_observers,
+    judge_turns,
+    leaders,
+)
+from tests.integration.contention.record import Note, Record
+
+TTL = 3
+
+
+class Told:
+    """A record in the making."""
+
+    def __init__(self):
+        self.notes = []
+        self.killed = {}
+
+    def note(self, who, at, what, **facts):
+        self.notes.append(Note(who, at, what, facts))
+
+    def hold(
+        self, who, token, begun, over, *, of="lock", why="it was released", **facts
+    ):
+        self.note(who, begun, "held", of=of, token=token, **facts)
+        if over is not None:
+            self.note(who, over, "over", of=of, token=token, why=why)
+
+    def stall(self, who, begun, over):
+        self.note(who, over, "stalled", since=begun)
+
+    def kill(self, who, at):
+        self.killed[who] = at
+
+    @property
+    def record(self):
+        return Record(self.notes, self.killed)
+
+
+@pytest.fixture
+def told():
+    return Told()
+
+
+def turns(told):
+    return judge_turns(told.record, "lock", TTL)
+
+
+def test_one_after_the_other_may_be(told):
+    told.hold("a", 5, 1.0, 2.0)
+    told.hold("b", 7, 2.0, 3.0, why="it could not be kept alive")
+    told.hold("c", 9, 3.5, None)
+    told.kill("c", 4.0)
+    told.hold("a", 11, 4.0, 5.0)
+    told.hold("b", 6, 1.5, 2.5, of="another")
+    assert turns(told) == []
+
+
+def test_two_at_once_may_not_be(told):
+    told.hold("a", 5, 1.0, 2.0)
+    told.hold("b", 7, 1.9, 3.0)
+    assert "held it while" in turns(told)[0]
+
+
+def test_one_who_is_killed_held_it_until_then(told):
+    told.hold("a", 5, 1.0, None)
+    told.kill("a", 2.0)
+    told.hold("b", 7, 1.9, 3.0)
+    assert "held it while" in turns(told)[0]
+
+
+def test_a_later_holder_with_an_older_token_may_not_be(told):
+    told.hold("a", 7, 1.0, 2.0)
+    told.hold("b", 5, 3.0, 4.0)
+    assert "held it while" in turns(told)[0]
+
+
+def test_one_token_twice_may_not_be(told):
+    told.hold("a", 5, 1.0, 2.0)
+    told.hold("b", 5, 3.0, 4.0)
+    assert "one token" in turns(told)[0]
+
+
+def test_who_sleeps_holds_it_in_his_dreams(told):
+    told.hold("a", 5, 1.0, 9.0, why="it could not be kept alive")
+    told.stall("a", 2.0, 9.0)
+    told.hold("b", 7, 6.0, 8.0)
+    told.hold("c", 8, 8.5, 9.5)
+    assert turns(told) == []
+
+
+def test_who_wakes_up_and_goes_on_is_noticed(told):
+    told.hold("a", 5, 1.0, 9.5, why="it could not be kept alive")
+    told.stall("a", 2.0, 9.0)
+    told.hold("b", 7, 6.0, 8.0)
+    assert "held it while" in turns(told)[0]
+
+
+def test_who_sleeps_longer_than_the_key_lives_must_notice(told):
+    told.hold("a", 5, 1.0, 7.0)
+    told.stall("a", 1.5, 6.0)
+    assert "did not notice" in turns(told)[0]
+
+
+def test_a_hold_that_never_ends_is_noticed(told):
+    told.hold("a", 5, 1.0, None)
+    assert "never ended" in turns(told)[0]
+
+
+def event(index, action, name, created=None):
+    return Happened(index, action, f"/e/{name}", "v", created or index)
+
+
+HISTORY = [
+    event(3, "create", "3"),
+    event(4, "create", "4"),
+    event(5, "create", "sub/5"),
+    event(6, "delete", "3", 3),
+    event(7, "expire", "4", 4),
+    event(8, "create", "8"),
+]
+
+
+def test_history_says_who_led():
+    assert leaders(HISTORY, "/e") == [0, 3, 4, 0, 8]
+
+
+@pytest.mark.parametrize("seen", [[], [0], [0, 3, 4, 0, 8], [4, 0], [8]])
+def test_an_observer_may_begin_and_end_anywhere(told, seen):
+    for at, token in enumerate(seen):
+        told.note("a", at, "saw", token=token)
+    assert judge_observers(told.record, HISTORY, "/e") == []
+
+
+@pytest.mark.parametrize("seen", [[3, 8], [4, 3], [3, 3], [0, 3, 4, 8], [5]])
+def test_an_observer_who_misses_one_is_noticed(told, seen):
+    for at, token in enumerate(seen):
+        told.note("a", at, "saw", token=token)
+    assert judge_observers(told.record, HISTORY, "/e")
+
+
+def test_notes_are_read_up_to_the_last_whole_line(tmp_path):
+    (tmp_path / "w0.0.notes").write_text('["w0.0", 2.5, "begun", {}]\n["w0.0", 3')
+    record = Record.read(tmp_path, {})
+    assert record.notes == [Note("w0.0", 2.5, "begun", {})]
