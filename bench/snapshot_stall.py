@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from kvd.state import at_once
 from kvd.v2.commands import Command, Op, encode_command
 from kvd.v2.machine import V2
 from kvd.v2.tree import Directory, make_file
@@ -141,15 +142,22 @@ def restore(
 ) -> V2:
     if not collecting:
         gc.disable()
-    store = V2()
+    store, steps = V2(), Pauses()
     begin = time.thread_time()
-    store.restore(version=1, chunks=chunks)
+    restoring = store.restoring(version=1, chunks=chunks)
+    while True:
+        try:
+            steps.run(restoring.__next__)
+        except StopIteration as done:
+            steps.run(done.value)
+            break
     took = time.thread_time() - begin
     gc.enable()
     print(
         f"restore   {took:8.2f} s, {keys / took:10.0f} keys/s, "
         f"collector {'on' if collecting else 'off'}: {collector}"
     )
+    print(f"  step      {steps}")
     return store
 
 
@@ -223,7 +231,7 @@ def main() -> None:
     if parser.parse_args().check:
         section = store.snapshot()
         again = V2()
-        again.restore(version=section.version, chunks=section.chunks)
+        at_once(again.restoring(version=section.version, chunks=section.chunks))
         print(f"equal     {again.digest() == store.digest()}")
     del copy, chunks
     del store

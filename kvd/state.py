@@ -2,10 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Generator, Iterator
+from typing import NamedTuple, TypeAlias
 
 import attrs
+
+Restoring: TypeAlias = Generator[None, None, Callable[[], None]]
+"""
+A restore on its way: each step costs a bounded slice of time, about 1 ms.
+
+Nothing of the state changes meanwhile; what it returns at its end puts the new state in
+the place of the old one, in one short step.
+"""
+
+
+def at_once(restoring: Restoring) -> None:
+    """All of a restore, for whoever has nothing else to do meanwhile."""
+    while True:
+        try:
+            next(restoring)
+        except StopIteration as done:
+            done.value()
+            return
 
 
 class InternalWrite(NamedTuple):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from kvd.apply.machine import Bookkeeper, StateMachine
+from kvd.apply.machine import Bookkeeper, Restoring, StateMachine
 from kvd.apply.request import RequestId, decode_request
 from kvd.apply.sections import SectionReader, encode_sections
 from kvd.cluster.machine import ClusterMachine
@@ -118,27 +118,37 @@ class Applier:
         sections = [machine.snapshot() for machine in self._machines.values()]
         return encode_sections(applied_index=self.applied_index, sections=sections)
 
-    def restore(self, chunks: Iterable[bytes]) -> None:
+    def restoring(self, chunks: Iterable[bytes]) -> Restoring:
         """
-        Replace the state of all machines by a snapshot's, and the applied index.
+        Read what is to replace the state of all machines, and the applied index.
 
-        :raises StorageError: damaged, or not of these machines; the member must not
-            go on with what it has then.
+        Entries must not be applied meanwhile.
+
+        :raises StorageError: damaged, or not of these machines; all state is as before.
         """
         reader = SectionReader(chunks)
         missing = set(self._machines)
+        replacing: list[Callable[[], None]] = []
         for section in reader.sections():
             if section.name not in missing:
                 raise StorageError(
                     f"snapshot section {section.name!r} is unknown or repeated"
                 )
             missing.remove(section.name)
-            self._machines[section.name].restore(
+            machine = self._machines[section.name]
+            replace = yield from machine.restoring(
                 version=section.version, chunks=section.chunks
             )
+            replacing.append(replace)
         for name in sorted(missing):
             machine = self._machines[name]
             if machine.required:
                 raise StorageError(f"snapshot lacks section {name!r}")
-            machine.restore(version=0, chunks=())
-        self.applied_index = reader.applied_index
+            replacing.append((yield from machine.restoring(version=0, chunks=())))
+
+        def replace_all() -> None:
+            for replace in replacing:
+                replace()
+            self.applied_index = reader.applied_index
+
+        return replace_all

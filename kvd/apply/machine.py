@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Protocol, runtime_checkable
 
-from kvd.state import InternalWrite, Section
+from kvd.state import InternalWrite, Restoring, Section
 
-__all__ = ["Bookkeeper", "InternalWrite", "Section", "StateMachine"]
+__all__ = ["Bookkeeper", "InternalWrite", "Restoring", "Section", "StateMachine"]
 
 
 class StateMachine(Protocol):
@@ -44,9 +44,10 @@ class StateMachine(Protocol):
 
     def snapshot(self) -> Section: ...
 
-    def restore(self, *, version: int, chunks: Iterable[bytes]) -> None:
+    def restoring(self, *, version: int, chunks: Iterable[bytes]) -> Restoring:
         """
-        Replace all state. Chunk borders are arbitrary, not those of ``snapshot``.
+        Read what is to replace all state. Chunk borders are arbitrary, not those of
+        ``snapshot``.
 
         :raises StorageError: unknown version or undecodable content.
         """

@@ -20,7 +20,7 @@ from kvd.cluster.codec import (
 from kvd.cluster.members import MemberRecord, RefusalReason, RefusedChange
 from kvd.errors import RequestError, StorageError
 from kvd.raft.messages import ChangeKind, ConfigChange
-from kvd.state import InternalWrite, Section
+from kvd.state import InternalWrite, Restoring, Section
 
 __all__ = [
     "ClusterMachine",
@@ -210,7 +210,8 @@ class ClusterMachine:
         )
         return Section(self.name, _VERSION, chunks)
 
-    def restore(self, *, version: int, chunks: Iterable[bytes]) -> None:
+    def restoring(self, *, version: int, chunks: Iterable[bytes]) -> Restoring:
+        yield
         if version != _VERSION:
             raise StorageError(f"cluster snapshot of unknown version {version}")
         try:
@@ -226,10 +227,14 @@ class ClusterMachine:
                     raise StorageError("cluster snapshot cannot be read")
         except (RequestError, ValueError, TypeError):
             raise StorageError("cluster snapshot cannot be read") from None
-        self._members = {record.member_id: record for record in records}
-        self._removed = gone
-        self._version = decided
-        self._writes.clear()
+
+        def replace() -> None:
+            self._members = {record.member_id: record for record in records}
+            self._removed = gone
+            self._version = decided
+            self._writes.clear()
+
+        return replace
 
 
 def _key(member_id: int) -> str:

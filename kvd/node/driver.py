@@ -22,10 +22,12 @@ from functools import partial
 import attrs
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from kvd.apply.applier import Applier
+from kvd.apply.machine import Restoring
 from kvd.apply.request import RequestId
 from kvd.cluster.members import MemberRecord
 from kvd.errors import KvdError, StorageError, invariant
@@ -317,9 +319,21 @@ class Driver:
                 chunks.append(chunk)
         finally:
             reader.close()
-        self._applier.restore(chunks)
+        if not await self._fill(self._applier.restoring(chunks)):
+            return
         self.applied_term = meta.term
         self._snapshots.newest_bytes = reader.size
+
+    async def _fill(self, restoring: Restoring) -> bool:
+        """A step a turn, so that everything else goes on; False: we stop instead."""
+        while not self.stopped:
+            try:
+                next(restoring)
+            except StopIteration as done:
+                done.value()
+                return True
+            await deferLater(self._clock, 0)
+        return False
 
     def _log_notice(self, notice: Notice) -> None:
         fields = dict(notice.fields)

@@ -20,6 +20,7 @@ from kvd.errors import RequestError, StorageError, invariant
 from kvd.node.changes import UNASKED, tag_change, untag_change
 from kvd.raft.codec import decode_change, encode_change
 from kvd.raft.messages import ChangeKind, ConfigChange, Entry, EntryKind, HardState
+from kvd.state import at_once
 
 
 def restore_cluster(cluster: ClusterMachine, content: bytes) -> bool:
@@ -31,7 +32,9 @@ def restore_cluster(cluster: ClusterMachine, content: bytes) -> bool:
     try:
         for section in SectionReader([content]).sections():
             if section.name == cluster.name:
-                cluster.restore(version=section.version, chunks=section.chunks)
+                at_once(
+                    cluster.restoring(version=section.version, chunks=section.chunks)
+                )
                 return True
             for _ in section.chunks:
                 pass

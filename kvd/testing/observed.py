@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from twisted.internet.defer import Deferred
 
 from kvd.apply.applier import Applier, Outcome
+from kvd.apply.machine import Restoring
 from kvd.node.interfaces import Persistence, SnapshotReader, SnapshotWriter
 from kvd.raft.messages import ConfigChange, Entry, HardState, SnapshotMeta
 
@@ -46,11 +47,15 @@ class Watched:
         self._run.host.happened("snapshot_made")
         return self._inner.snapshot()
 
-    def restore(self, chunks: Iterable[bytes]) -> None:
-        run = self._run
-        self._inner.restore(chunks)
-        self.index = run.restored_index
-        run.host.happened("snapshot_restored")
+    def restoring(self, chunks: Iterable[bytes]) -> Restoring:
+        replace = yield from self._inner.restoring(chunks)
+
+        def replaced() -> None:
+            replace()
+            self.index = self._run.restored_index
+            self._run.host.happened("snapshot_restored")
+
+        return replaced
 
 
 class Recorded:

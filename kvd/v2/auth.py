@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from kvd.errors import RequestError, StorageError
-from kvd.state import InternalWrite, Section
+from kvd.state import InternalWrite, Restoring, Section
 from kvd.v2.accounts import (
     GUEST,
     GUEST_ROLE,
@@ -304,17 +304,22 @@ class Auth:
     def snapshot(self) -> Section:
         return Section(self.name, _VERSION, encode_auth(self._capture()))
 
-    def restore(self, *, version: int, chunks: Iterable[bytes]) -> None:
+    def restoring(self, *, version: int, chunks: Iterable[bytes]) -> Restoring:
         """Version 0: a snapshot of before there was authentication."""
         if version not in {0, _VERSION}:
             raise StorageError(f"auth snapshot of unknown version {version}")
+        yield
         captured = decode_auth(chunks) if version else Captured(False, 0, False, (), ())
-        self.enabled = captured.enabled
-        self.index = captured.index
-        self.written = captured.written
-        self._users = {user.name: user for user in captured.users}
-        self._roles = {role.name: role for role in captured.roles}
-        self._writes.clear()
+
+        def replace() -> None:
+            self.enabled = captured.enabled
+            self.index = captured.index
+            self.written = captured.written
+            self._users = {user.name: user for user in captured.users}
+            self._roles = {role.name: role for role in captured.roles}
+            self._writes.clear()
+
+        return replace
 
     def digest(self) -> bytes:
         """A hash over everything that must be equal on all members; slow."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from typing import Any
 
 from kvd.v2.ordered import OrderedSet
 
@@ -23,20 +23,10 @@ class Expiries:
     removing a million keys with TTLs is as quick as removing one.
     """
 
-    def __init__(self, entries: Iterable[tuple[int, str]] = ()) -> None:
-        """:param entries: expiration and path, each path once, in any order."""
-        gathered: dict[str, list[tuple[int, str]]] = {}
-        for expiration, path in entries:
-            directory, _, name = path.rpartition("/")
-            gathered.setdefault(directory, []).append((expiration, name))
-        self._groups = {
-            directory: OrderedSet(group) for directory, group in gathered.items()
-        }
-        self._paths = OrderedSet(self._groups)
-        self._soonest = OrderedSet(
-            (*_place(directory, group.first()), directory)
-            for directory, group in self._groups.items()
-        )
+    def __init__(self) -> None:
+        self._groups: dict[str, OrderedSet[tuple[int, str]]] = {}
+        self._paths: OrderedSet[str] = OrderedSet()
+        self._soonest: OrderedSet[tuple[int, str, str]] = OrderedSet()
 
     def __len__(self) -> int:
         return sum(len(group) for group in self._groups.values())
@@ -110,6 +100,10 @@ class Expiries:
             self._moved(directory, group.first(), None)
             thrown.append(group)
         return thrown
+
+    def parts(self) -> list[OrderedSet[Any]]:
+        """All that it is made of; nothing may be done with it afterwards."""
+        return [*self._groups.values(), self._paths, self._soonest]
 
     def _moved(
         self,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 from kvd.errors import RequestError, StorageError
-from kvd.state import InternalWrite, Section
+from kvd.state import InternalWrite, Restoring, Section
 from kvd.v2 import mutations, snapshot
 from kvd.v2.auth import INSUFFICIENT, Auth
 from kvd.v2.commands import Asker, Command, Op, decode_command, encode_command
@@ -129,16 +130,20 @@ class V2:
         captured = snapshot.capture(self._store)
         return Section(self.name, snapshot.VERSION, snapshot.encode(captured))
 
-    def restore(self, *, version: int, chunks: Iterable[bytes]) -> None:
+    def restoring(self, *, version: int, chunks: Iterable[bytes]) -> Restoring:
         """
         Watchers that live on are told what the new history has for them; those who
         would miss something are dropped (told None), never skipped silently.
         """
         if version != snapshot.VERSION:
             raise StorageError(f"v2 snapshot of unknown version {version}")
+        replace_store = yield from snapshot.restoring(self._store, chunks)
+        return partial(self._replace, replace_store)
+
+    def _replace(self, replace_store: Callable[[], None]) -> None:
         store = self._store
         seen = store.index
-        snapshot.restore(store, chunks)
+        replace_store()
         places = store.history.all()
         first = store.index + 1 - len(places)
         if seen + 1 < first:

@@ -17,12 +17,14 @@ history's places, then the tree in depth-first order (``docs/design/snapshots.rs
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from functools import partial
 from itertools import islice
 
 import attrs
 
 from kvd.errors import StorageError
+from kvd.state import Restoring
 from kvd.v2.events import Event, NodeView
 from kvd.v2.expiries import Expiries
 from kvd.v2.stats import REPLICATED
@@ -176,28 +178,40 @@ def _cut(parts: list[bytes]) -> Iterator[bytes]:
         yield data[at : at + _CHUNK_BYTES]
 
 
-def restore(store: Store, chunks: Iterable[bytes]) -> None:
+def restoring(store: Store, chunks: Iterable[bytes]) -> Restoring:
     """
-    Replace the state of a store, all but its watchers and its count of gets.
+    Read what is to replace a store, all but its watchers and its count of gets.
 
-    :raises StorageError: not what :func:`encode` writes; the store is unchanged.
+    :raises StorageError: not what :func:`encode` writes.
     """
     source = _Source(chunks)
-    epoch = store.epoch + 1
+    events: list[Event | None] = []
     try:
         index, *counters, places = _HEAD.unpack(source.take(_HEAD.size))
-        events = [_read_place(source, index - places + 1 + at) for at in range(places)]
-        root, expiries = _read_tree(source, epoch)
+        for at in range(index - places + 1, index + 1):
+            events.append(_read_place(source, at))
+            if not at % _NODES_MAX:
+                yield
+        root, expiries = yield from _read_tree(source, store.epoch + 1)
     except struct.error:
         raise StorageError("v2 snapshot has a node of impossible size") from None
     if source.take(1) != _END or source.rest():
         raise StorageError("v2 snapshot does not end where it should")
-    store.index = index
-    store.epoch = epoch
-    store.root = root
-    store.expiries = Expiries(expiries)
-    store.stats.replace_replicated(tuple(counters))
-    store.history.replace(events)
+    read = Captured(index, tuple(counters), tuple(events), root)
+    return partial(_replace, store, read, expiries)
+
+
+def _replace(store: Store, read: Captured, expiries: Expiries) -> None:
+    """What was there is freed bit by bit, like all that is removed in one piece."""
+    store.graveyard.bury(store.root)
+    for part in store.expiries.parts():
+        store.graveyard.bury(part)
+    store.index = read.index
+    store.epoch = max(store.epoch, read.root.epoch)
+    store.root = read.root
+    store.expiries = expiries
+    store.stats.replace_replicated(read.counters)
+    store.history.replace(read.places)
 
 
 class _Source:
@@ -252,8 +266,11 @@ class _Source:
         return self.at < len(self.data) or any(self._chunks)
 
 
-def _read_tree(source: _Source, epoch: int) -> tuple[Directory, list[tuple[int, str]]]:
-    expiries: list[tuple[int, str]] = []
+def _read_tree(
+    source: _Source, epoch: int
+) -> Generator[None, None, tuple[Directory, Expiries]]:
+    expiries = Expiries()
+    budget = _NODES_MAX
     flags, name, body = source.node()
     if name or not flags & _DIR:
         raise StorageError("v2 snapshot does not begin with the root")
@@ -270,11 +287,15 @@ def _read_tree(source: _Source, epoch: int) -> tuple[Directory, list[tuple[int, 
                 return root, expiries
             directory, path, left, count = above.pop()
         left -= 1
+        budget -= 1
+        if budget < 0:
+            budget = _NODES_MAX
+            yield
         flags, name, body = source.node()
         if not name or "/" in name or len(body) < FILE_BYTES_MIN:
             raise StorageError("v2 snapshot has an impossible node")
         if flags & _EXPIRES:
-            expiries.append((_STAMPS.unpack_from(body)[2], f"{path}/{name}"))
+            expiries.add(_STAMPS.unpack_from(body)[2], f"{path}/{name}")
         if flags & _DIR:
             below = _directory(body, epoch)
             directory.put(name, below)

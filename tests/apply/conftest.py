@@ -15,6 +15,7 @@ from kvd.cluster.machine import (
 )
 from kvd.cluster.members import MemberRecord
 from kvd.raft.messages import ChangeKind, ConfigChange, Entry, EntryKind
+from kvd.state import at_once
 from kvd.v2.auth import Auth
 from kvd.v2.authcodec import AuthRequest, Change, encode_auth_request
 from kvd.v2.commands import Asker, Command, Op, encode_command
@@ -80,7 +81,7 @@ class Machines:
 
     def restarted(self) -> Machines:
         other = Machines(self.make)
-        other.applier.restore(list(self.applier.snapshot()))
+        at_once(other.applier.restoring(list(self.applier.snapshot())))
         return other
 
     def digest(self) -> tuple[object, ...]:

@@ -13,6 +13,7 @@ from kvd.cluster.machine import ClusterMachine
 from kvd.cluster.members import RefusedChange
 from kvd.errors import InvariantViolated, RequestError, StorageError
 from kvd.raft.messages import ChangeKind, ConfigChange, Entry, EntryKind
+from kvd.state import at_once
 from kvd.v2.accounts import PutRole, PutUser, Refused
 from kvd.v2.auth import Done
 from kvd.v2.authcodec import RemoveRole, Switch
@@ -152,7 +153,7 @@ def apply_is_atomic(make_machines, make) -> None:
             before.give(entry, change)
         chunks = list(before.applier.snapshot())
         after = make_machines(make)
-        after.applier.restore(chunks)
+        at_once(after.applier.restoring(chunks))
         assert after.applier.applied_index == crash
         for entry, change in log[:crash]:  # everything once more: refused
             with pytest.raises(InvariantViolated):
@@ -171,9 +172,14 @@ class AppliesWhateverComes(Applier):
 
 
 class ForgetsAppliedIndex(Applier):
-    def restore(self, chunks):
-        super().restore(chunks)
-        self.applied_index = 0
+    def restoring(self, chunks):
+        replace = yield from super().restoring(chunks)
+
+        def forget():
+            replace()
+            self.applied_index = 0
+
+        return forget
 
 
 def test_no_duplicate_or_skipped_apply_after_crash(make_machines):
@@ -318,7 +324,7 @@ def test_a_snapshot_of_before_authentication_has_no_users_and_the_switch_off(mac
     again = Machines()
     again.authorise(PutUser("root", "hash"))
     again.authorise(Switch(True))
-    again.applier.restore(list(before.snapshot()))
+    at_once(again.applier.restoring(list(before.snapshot())))
     assert again.digest() == machines.digest()
     assert again.auth.user("root") is None
     assert not again.auth.enabled
@@ -437,8 +443,26 @@ def test_a_snapshot_shows_the_moment_of_its_capture(machines):
         kept.append(chunk)
         machines.set("/k/1", f"{len(kept)}")
     again = Machines()
-    again.applier.restore(kept)
+    at_once(again.applier.restoring(kept))
     assert again.digest() == digest
+
+
+def test_machines_are_replaced_together_or_not_at_all(machines):
+    machines.bootstrap()
+    machines.set("/k", "1")
+    chunks = list(machines.applier.snapshot())
+    again = Machines()
+    again.bootstrap()
+    digest = again.digest()
+    data = b"".join(chunks)
+    with pytest.raises(StorageError):
+        at_once(again.applier.restoring([data[:-1]]))
+    restoring = again.applier.restoring(chunks)
+    for _ in restoring:
+        assert again.digest() == digest
+    assert again.digest() == digest  # nobody has taken what it returned
+    at_once(again.applier.restoring(chunks))
+    assert again.digest() == machines.digest()
 
 
 def test_a_snapshot_of_other_machines_is_refused(machines):
@@ -447,9 +471,9 @@ def test_a_snapshot_of_other_machines_is_refused(machines):
 
     more = Applier([V2(), Other()], ClusterMachine())
     with pytest.raises(StorageError, match="unknown"):
-        machines.applier.restore(list(more.snapshot()))
+        at_once(machines.applier.restoring(list(more.snapshot())))
     with pytest.raises(StorageError, match="lacks"):
-        more.restore(list(Applier([V2()], ClusterMachine()).snapshot()))
+        at_once(more.restoring(list(Applier([V2()], ClusterMachine()).snapshot())))
 
 
 def test_a_request_is_encoded_to_the_bytes_that_are_documented():

@@ -18,6 +18,7 @@ from kvd.cluster.machine import (
 from kvd.cluster.members import MemberRecord, RefusalReason, RefusedChange
 from kvd.errors import RequestError, StorageError
 from kvd.raft.messages import ChangeKind, ConfigChange
+from kvd.state import at_once
 
 
 def record(n: int, **fields: object) -> MemberRecord:
@@ -245,7 +246,7 @@ def test_a_snapshot_carries_members_removed_ids_and_version(cluster):
     section = cluster.snapshot()
     again = ClusterMachine()
     add(again, record(8))
-    again.restore(version=section.version, chunks=section.chunks)
+    at_once(again.restoring(version=section.version, chunks=section.chunks))
     assert again.members() == cluster.members()
     assert again.removed == {3}
     assert again.version == "3.4.0"
@@ -265,13 +266,13 @@ def test_a_snapshot_carries_members_removed_ids_and_version(cluster):
 )
 def test_a_snapshot_that_cannot_be_read_is_refused(cluster, data):
     with pytest.raises(StorageError):
-        cluster.restore(version=1, chunks=[data])
+        at_once(cluster.restoring(version=1, chunks=[data]))
     assert len(cluster.members()) == 3
 
 
 def test_a_snapshot_of_an_unknown_version_is_refused(cluster):
     with pytest.raises(StorageError):
-        cluster.restore(version=2, chunks=cluster.snapshot().chunks)
+        at_once(cluster.restoring(version=2, chunks=cluster.snapshot().chunks))
 
 
 def test_it_watches_and_expires_nothing(cluster):

@@ -521,6 +521,44 @@ def test_what_can_be_read_of_a_running_node():
     assert leader.node.figures.snapshot.since is None
 
 
+def far_behind() -> tuple[World, One]:
+    """A world in which somebody is sent a snapshot, at the moment when it has come."""
+    world = World(3, snapshot_count=20, catchup_entries=5).start()
+    leader, follower = world.leader, world.followers[0]
+    follower.stop()
+    for n in range(1_000):
+        put(leader, f"/k{n}", "v")
+    world.result(put(leader, "/last", "v"))
+    world.run(1.0)
+    follower.start()
+    while not follower.node.figures.is_restoring:
+        world.step()
+    return world, follower
+
+
+def test_a_member_does_other_things_while_it_restores():
+    world, follower = far_behind()
+    turns = 0
+    while follower.node.figures.is_restoring:
+        assert value_or_none(follower, "/last") is None
+        turns += 1
+        world.step()
+    assert turns > 4
+    assert value_or_none(follower, "/last") == "v"
+    world.run(2.0)
+    assert follower.v2.digest() == world.leader.v2.digest()
+
+
+def test_a_member_that_is_stopped_while_it_restores_gives_it_up():
+    world, follower = far_behind()
+    restored = follower.node.figures
+    for _ in range(3):
+        world.step()
+    assert restored.is_restoring
+    world.result(follower.node.stop())
+    assert value_or_none(follower, "/last") is None
+
+
 def test_requests_that_were_given_up_on_are_counted():
     world = World(3).start()
     leader = world.leader

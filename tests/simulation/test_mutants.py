@@ -625,9 +625,9 @@ def test_m02_a_refusal_that_reaches_nobody(monkeypatch):
 
 def test_s13_an_entry_that_is_applied_twice_after_a_restart():
     class Twice(Applier):
-        def restore(self, chunks):
-            super().restore(chunks)
+        def restoring(self, chunks):
             self._again = True
+            return super().restoring(chunks)
 
         def apply(self, entry):
             if getattr(self, "_again", False):
@@ -742,8 +742,8 @@ def test_w02_a_watch_of_the_future_that_is_answered_with_the_past():
 
 def test_w04_a_history_that_does_not_survive_a_snapshot():
     class Forgetful(V2):
-        def restore(self, *, version, chunks):
-            super().restore(version=version, chunks=chunks)
+        def _replace(self, replace_store):
+            super()._replace(replace_store)
             for _ in range(1000):
                 self._store.history.append(None)
 

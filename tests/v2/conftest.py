@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 
 import pytest
 
+from kvd.state import at_once
 from kvd.v2.commands import Command, Op, encode_command
 from kvd.v2.events import Event
 from kvd.v2.machine import V2
@@ -108,9 +109,8 @@ class Seen(list):
 
 def restore(into: V2, of: V2, chunks: Iterable[bytes] | None = None) -> None:
     section = of.snapshot()
-    into.restore(
-        version=section.version, chunks=section.chunks if chunks is None else chunks
-    )
+    chunks = section.chunks if chunks is None else chunks
+    at_once(into.restoring(version=section.version, chunks=chunks))
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kvd.errors import RequestError, StorageError
+from kvd.state import at_once
 from kvd.v2.accounts import PutRole, PutUser, Refused, Role, User
 from kvd.v2.auth import Auth, Done, Verdict
 from kvd.v2.authcodec import (
@@ -51,7 +52,7 @@ class Subject:
     def restarted(self) -> Auth:
         section = self.auth.snapshot()
         again = Auth()
-        again.restore(version=section.version, chunks=list(section.chunks))
+        at_once(again.restoring(version=section.version, chunks=list(section.chunks)))
         return again
 
 
@@ -375,9 +376,9 @@ def test_a_snapshot_brings_back_everything_in_bounded_chunks(subject):
 )
 def test_a_snapshot_that_cannot_be_read_is_refused(subject, data):
     with pytest.raises(StorageError):
-        subject.auth.restore(version=1, chunks=[data])
+        at_once(subject.auth.restoring(version=1, chunks=[data]))
     with pytest.raises(StorageError):
-        subject.auth.restore(version=2, chunks=[])
+        at_once(subject.auth.restoring(version=2, chunks=[]))
 
 
 class StampsTheTime(Auth):

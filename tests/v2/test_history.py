@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kvd.errors import RequestError
+from kvd.state import at_once
 from kvd.v2.machine import V2
 
 EVENTS = 5000
@@ -37,7 +38,7 @@ def restored(written, size, make_subject, before=0):
     for number in range(before):
         other.set("/mine", str(number))
     section = written.v2.snapshot()
-    other.v2.restore(version=section.version, chunks=section.chunks)
+    at_once(other.v2.restoring(version=section.version, chunks=section.chunks))
     other.v2.publish()
     return other
 
@@ -81,7 +82,7 @@ def test_a_watcher_that_missed_more_than_it_can_be_told_asks_the_history(
     other = make_subject(of_size(EVENTS))
     told = other.watch("/", recursive=True, stream=True, since=1)
     section = written.v2.snapshot()
-    other.v2.restore(version=section.version, chunks=section.chunks)
+    at_once(other.v2.restoring(version=section.version, chunks=section.chunks))
     other.v2.publish()
     assert told[-1] is None  # its body ends, and its client asks again
     last = told[-2].node.modified_index

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kvd.errors import RequestError
+from kvd.state import at_once
 from kvd.v2 import tree
 from kvd.v2.commands import Command, Op, encode_command
 from kvd.v2.machine import V2
@@ -299,7 +300,7 @@ def test_the_same_holds_when_every_directory_is_large(steps):
         check_tree(model, subject)
         for digest, section in old:  # each still shows its own moment
             then = V2()
-            then.restore(version=section.version, chunks=section.chunks)
+            at_once(then.restoring(version=section.version, chunks=section.chunks))
             assert then.digest() == digest
     finally:
         tree.BUCKET_MAX, tree._SHRINK_BELOW, tree.DEPTH_MAX = bounds

@@ -71,8 +71,8 @@ def ttl_once(make_subject, make) -> None:
 
 
 class ForgetsExpiriesAtRestart(V2):
-    def restore(self, *, version, chunks):
-        super().restore(version=version, chunks=chunks)
+    def _replace(self, replace_store):
+        super()._replace(replace_store)
         self._store.expiries = Expiries()
 
 

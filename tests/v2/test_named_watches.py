@@ -136,8 +136,8 @@ def history_survives(make_subject, make) -> None:
 
 
 class ForgetsHistory(V2):
-    def restore(self, *, version, chunks):
-        super().restore(version=version, chunks=chunks)
+    def _replace(self, replace_store):
+        super()._replace(replace_store)
         self._store.history = EventHistory(1000)
 
 
@@ -206,17 +206,17 @@ class CallsBackAtOnce(V2):
 
 
 class SkipsOnSnapshot(V2):
-    def restore(self, *, version, chunks):
+    def _replace(self, replace_store):
         watchers_before = self._store.hub
         self._store.hub = watchers.WatcherHub(self._store.stats)
-        super().restore(version=version, chunks=chunks)
+        super()._replace(replace_store)
         self._store.hub = watchers_before
 
 
 class SkipsWhatHistoryLacks(V2):
-    def restore(self, *, version, chunks):
+    def _replace(self, replace_store):
         self._store.hub.drop_before = lambda index: None
-        super().restore(version=version, chunks=chunks)
+        super()._replace(replace_store)
 
 
 def test_no_event_before_apply_none_skipped_on_snapshot(make_subject):

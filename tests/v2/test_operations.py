@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kvd.errors import RequestError
+from kvd.state import at_once
 from kvd.v2.commands import Op
 from kvd.v2.events import Event, NodeView
 from kvd.v2.machine import V2
@@ -193,7 +194,7 @@ def test_update_of_a_directory_after_a_snapshot_leaves_the_snapshot_alone(subjec
     section = subject.v2.snapshot()
     subject.update("/d", expiration_ns=FAR)
     other = type(subject.v2)()
-    other.restore(version=section.version, chunks=section.chunks)
+    at_once(other.restoring(version=section.version, chunks=section.chunks))
     assert other.digest() == before
 
 

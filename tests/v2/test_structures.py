@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kvd.errors import InvariantViolated, StorageError
+from kvd.state import at_once
 from kvd.v2 import ordered, tree
 from kvd.v2.expiries import Expiries
 from kvd.v2.machine import V2
@@ -197,9 +198,45 @@ def test_a_snapshot_shows_its_moment_whatever_is_written_meanwhile():
         if turn == 1:
             subject.delete("/_hidden", recursive=True)
     again = V2()
-    again.restore(version=section.version, chunks=chunks)
+    at_once(again.restoring(version=section.version, chunks=chunks))
     assert again.digest() == digest
     assert subject.v2.digest() != digest
+
+
+def test_a_restore_is_many_short_steps_and_changes_nothing_before_the_last():
+    source, other = filled(), filled()
+    for number in range(3_000):
+        source.set(f"/more/{number}", "1", expiration_ns=NOW + number)
+    before = other.v2.digest()
+    old = other.v2._store.root
+    restoring = other.v2.restoring(version=1, chunks=chunks_of(source.v2))
+    for _ in range(20):
+        next(restoring)
+    assert other.v2.digest() == before
+    other.set("/between", "1")
+    before = other.v2.digest()
+    steps = 0
+    while True:
+        try:
+            next(restoring)
+        except StopIteration as done:
+            assert other.v2.digest() == before
+            done.value()
+            break
+        steps += 1
+    assert 1 < steps < 60
+    assert other.v2.digest() == source.v2.digest()
+    graveyard = other.v2._store.graveyard  # what was there is freed bit by bit
+    assert old in graveyard._waiting
+    while graveyard:
+        other.v2.publish()
+    assert other.v2.digest() == source.v2.digest()
+    # The new tree is the present one: a snapshot of it is not changed by what comes.
+    section, digest = other.v2.snapshot(), other.v2.digest()
+    other.set("/more/1", "2")
+    again = V2()
+    at_once(again.restoring(version=section.version, chunks=section.chunks))
+    assert again.digest() == digest
 
 
 def test_chunks_are_small_and_bounded_in_nodes():
@@ -294,7 +331,7 @@ def test_an_unknown_action_in_the_history_is_refused():
 
 def test_an_unknown_version_is_refused():
     with pytest.raises(StorageError):
-        V2().restore(version=2, chunks=[])
+        at_once(V2().restoring(version=2, chunks=[]))
 
 
 def test_a_deep_path_needs_no_recursion():
@@ -335,7 +372,9 @@ expiring = st.tuples(
 @settings(max_examples=150, deadline=None)
 def test_expiries_are_a_sorted_list_of_instants_and_paths(initial, steps, gone):
     model = {path: instant for _, instant, path in initial}
-    subject = Expiries((instant, path) for path, instant in model.items())
+    subject = Expiries()
+    for path, instant in model.items():
+        subject.add(instant, path)
     for adding, instant, path in steps:
         if adding and path in model:
             subject.move(path, model[path], instant)
