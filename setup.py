@@ -54,7 +54,9 @@ setup(
             "types-pyyaml",
         ],
     },
-    entry_points={"console_scripts": ["kvd = kvd.command:main"]},
+    entry_points={
+        "console_scripts": ["kvd = kvd.command:main", "kvctl = kvd.kvctl.program:main"]
+    },
     classifiers=[
         "Framework :: Twisted",
         "License :: OSI Approved :: MIT License",

@@ -67,6 +67,15 @@ def peer_urls(given: Sequence[str]) -> tuple[str, ...]:
     return tuple(sorted((_peer_url(text) for text in given), key=str.encode))
 
 
+def check(text: str) -> str:
+    """
+    The scheme of any URL, empty if it has none.
+
+    :raises BadUrlError: it cannot be read.
+    """
+    return _parse(text.encode("utf-8", "surrogateescape")).scheme
+
+
 def _peer_url(text: str) -> str:
     text = text.strip(_BLANKS)
     url = _parse(text.encode())

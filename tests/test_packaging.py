@@ -77,7 +77,9 @@ def test_the_wheel_does_not_take_twisteds_place(wheel):
 def test_the_command_is_an_entry_point(wheel):
     archive = zipfile.ZipFile(wheel)
     (name,) = [each for each in archive.namelist() if each.endswith("entry_points.txt")]
-    assert "kvd = kvd.command:main" in archive.read(name).decode()
+    names = archive.read(name).decode()
+    assert "kvd = kvd.command:main" in names
+    assert "kvctl = kvd.kvctl.program:main" in names
 
 
 def test_the_plugin_is_found_in_an_unpacked_wheel(wheel, tmp_path):
