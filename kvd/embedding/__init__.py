@@ -8,5 +8,6 @@ What is named here may be relied on; the modules below may change between releas
 
 from kvd.embedding.inprocess import InProcess
 from kvd.embedding.local import local_client
+from kvd.embedding.mounted import resource
 
-__all__ = ["InProcess", "local_client"]
+__all__ = ["InProcess", "local_client", "resource"]

@@ -8,8 +8,8 @@ from email.utils import formatdate
 from kvd.http.exchange import Request, Response, Streaming
 
 _SECOND_NS = 1_000_000_000
-_LENGTH_MAX = 2048  # bytes of a body that is sent with its length, as Go does
-_REASONS = {
+LENGTH_MAX = 2048  # bytes of a body that is sent with its length, as Go does
+REASONS = {
     200: "OK",
     201: "Created",
     204: "No Content",
@@ -68,7 +68,7 @@ class Framing:
         self._any_cors = any_cors.encode("ascii")
         self._bare_starts = {
             status: f"HTTP/1.1 {status} {reason}\r\n".encode("ascii")
-            for status, reason in _REASONS.items()
+            for status, reason in REASONS.items()
         }
         self._starts = {
             status: start + self._any_cors
@@ -80,7 +80,7 @@ class Framing:
         body = response.body
         size = len(body)
         if (
-            size > _LENGTH_MAX
+            size > LENGTH_MAX
             or response.late
             or not (response.cors and response.framed)
             or (origin and not self._any_origin)
@@ -108,7 +108,7 @@ class Framing:
         :returns: the bytes, and whether the connection must be closed after them.
         """
         # An HTTP/1.0 client sees the end of such a body by the end of the connection.
-        endless = request.old and len(response.body) > _LENGTH_MAX
+        endless = request.old and len(response.body) > LENGTH_MAX
         last = last or endless or response.last
         connection = b""
         if request.old and not last:
@@ -140,7 +140,7 @@ class Framing:
         """
         body = response.body
         framing = b""
-        if len(body) > _LENGTH_MAX:
+        if len(body) > LENGTH_MAX:
             if not old and not bodiless:
                 framing = b"Transfer-Encoding: chunked\r\n"
                 body = chunk(body) + LAST_CHUNK

@@ -359,4 +359,4 @@ def _refusal(refusal: Refusal) -> Response:
     """As :func:`kvd.http.framing.refusal_bytes` would say it."""
     status = int(refusal.status.partition(" ")[0])
     body = refusal.body.encode("ascii")
-    return Response(status, PLAIN_TEXT, body, framed=False, last=True, cors=False)
+    return Response(status, PLAIN_TEXT, body, last=True, cors=False)
