@@ -15,9 +15,9 @@ from kvd.config import Config
 from kvd.errors import ConfigError
 from kvd.ports import CONNECT_SECONDS, endpoint
 from kvd.tls.certificates import BOTH, issue, write_private
-from kvd.tls.material import FILE_BYTES_MAX, utc_now
+from kvd.tls.material import FILE_BYTES_MAX, days_left, utc_now
 from kvd.tls.port import TlsPort
-from kvd.tls.rotation import Rotation
+from kvd.tls.rotation import WARN_DAYS, Rotation
 from kvd.tls.settings import TlsSettings
 
 # etcd's names and place for certificates of its own making, and their year.
@@ -123,6 +123,7 @@ class Secured:
             clock=reactor,
             now=now,
             interval_seconds=config.tls_reload_interval / 1000,
+            renew=self._renew,
         )
 
     def start(self) -> None:
@@ -186,10 +187,29 @@ class Secured:
         made = endpoint(self._reactor, plain, seconds=seconds)
         return port.endpoint(made, host or urlsplit(url).hostname or "")
 
+    def _renew(self) -> bool:
+        """Those of our own making that end soon: nobody else would see to them."""
+        renewed = False
+        for port in (self.client, self.peer):
+            settings = port.settings
+            if not settings.folder:
+                continue
+            end = port.material.chain[0].not_valid_after_utc
+            if days_left(end, now=self._now()) <= WARN_DAYS:
+                try:
+                    self._issue(settings)
+                    renewed = True
+                except ConfigError as error:
+                    for line in error.problems:
+                        self._log.error("{line}", line=line)
+        return renewed
+
     def _make(self, settings: TlsSettings) -> None:
         """A certificate of our own making, unless there is one from before."""
-        if not settings.folder or os.path.exists(settings.cert_file):
-            return
+        if settings.folder and not os.path.exists(settings.cert_file):
+            self._issue(settings)
+
+    def _issue(self, settings: TlsSettings) -> None:
         issued = issue(
             None,
             "kvd",

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import stat
+from datetime import timedelta
 
 import attrs
 import pytest
 from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.testing import MemoryReactorClock
+from twisted.logger import globalLogPublisher
 
 from kvd.config import Config
 from kvd.errors import ConfigError
 from kvd.secured import Secured, tls_settings
 from kvd.tls.certificates import dns_names
 from kvd.tls.generate import main
+from kvd.tls.material import utc_now
 
 
-def made(config):
-    return Secured(config, MemoryReactorClock())
+def made(config, **others):
+    return Secured(config, MemoryReactorClock(), **others)
 
 
 @pytest.fixture
@@ -85,6 +88,56 @@ def test_a_certificate_of_our_own_is_made_once(config, tmp_path):
         "cert-file",
         "peer-cert-file",
     ]
+
+
+def test_a_certificate_of_our_own_is_made_anew_before_it_ends(config, tmp_path):
+    config = attrs.evolve(config, auto_tls=True)
+    clock, now = MemoryReactorClock(), [utc_now()]
+    secured = Secured(config, clock, now=lambda: now[0])
+    secured.start()
+    first = secured.client.material.chain
+
+    def days_go_by(days):
+        now[0] += timedelta(days=days)
+        clock.advance(86_400 * days)
+
+    days_go_by(330)
+    assert secured.client.material.chain == first
+    days_go_by(6)
+    second = secured.client.material.chain
+    assert second != first
+    assert secured.certificates()[0][1] > 300
+    secured.stop()
+    # One that ended while the member was down is no obstacle to its start.
+    now[0] += timedelta(days=400)
+    again = made(config, now=lambda: now[0])
+    again.start()
+    again.stop()
+    assert again.client.material.chain != second
+
+
+def test_a_certificate_of_our_own_that_cannot_be_made_anew_is_a_line(
+    config, monkeypatch
+):
+    config = attrs.evolve(config, auto_tls=True)
+    now = [utc_now()]
+    secured = made(config, now=lambda: now[0])
+    secured.start()
+    first = secured.client.material.chain
+    lines = []
+    globalLogPublisher.addObserver(lines.append)
+
+    def full(path, data):
+        raise OSError(28, "No space left on device", path)
+
+    monkeypatch.setattr("kvd.secured.write_private", full)
+    now[0] += timedelta(days=360)
+    secured._reactor.advance(86_400)
+    globalLogPublisher.removeObserver(lines.append)
+    secured.stop()
+    said = [each["line"] for each in lines if "line" in each]
+    assert any(line.startswith("auto-tls: ") and "No space" in line for line in said)
+    assert secured.client.material.chain == first
 
 
 def test_a_folder_that_cannot_be_made_is_the_options_mistake(config, tmp_path):

@@ -31,6 +31,7 @@ class Rotation:
 
     :param now: the wall clock, aware of its zone.
     :param interval_seconds: between two looks at the files.
+    :param renew: called once a day; whether it has made certificates anew.
     """
 
     _log = Logger()
@@ -42,17 +43,19 @@ class Rotation:
         clock: IReactorTime,
         now: Callable[[], datetime],
         interval_seconds: float,
+        renew: Callable[[], bool] = lambda: False,
     ) -> None:
         self._ports = dict(ports)
         self._now = now
         self._clock = clock
         self._interval_seconds = interval_seconds
+        self._renew = renew
         self._said: dict[str, Sequence[str]] = {}
         self._loops: list[LoopingCall] = []
 
     def start(self) -> None:
         """Look at the certificates' dates now, and at the files from now on."""
-        self._every(_DAY_SECONDS, self.warn, now=True)
+        self._every(_DAY_SECONDS, self._daily, now=True)
         self._every(self._interval_seconds, self.reload, now=False)
 
     def stop(self) -> None:
@@ -69,6 +72,11 @@ class Rotation:
 
     def _broken(self, failure: Failure) -> None:
         self._log.failure("the certificates are not looked after any more", failure)
+
+    def _daily(self) -> None:
+        if self._renew():
+            self.reload()
+        self.warn()
 
     def reload(self) -> None:
         """Read everything; what is new counts for connections from now on."""
