@@ -17,6 +17,7 @@ import pytest
 
 from kvd.config import Config
 from kvd.diagnostics.table import ETCD, OWN, PROCESS
+from kvd.http.keyerrors import ERRORS
 from kvd.options.load import load
 from kvd.options.sections import SECTIONED
 from kvd.options.table import OPTIONS
@@ -176,6 +177,15 @@ def test_the_page_for_operators_lists_every_metric():
     page = ROOT / "docs" / "monitoring.rst"
     tables = {"metrics": metrics_table()}
     check(page, with_tables(page.read_text(encoding="utf-8"), tables))
+
+
+def test_the_page_on_the_api_lists_every_error():
+    text = (ROOT / "docs" / "v2-api.rst").read_text(encoding="utf-8")
+    rows = re.findall(r"^(\d{3})  +(\d{3})  +(.*?)(?:  .*)?$", text, re.MULTILINE)
+    # Two more are etcd's, which no server sends.
+    assert {int(code): (int(status), message) for code, status, message in rows} == {
+        code: error for code, error in ERRORS.items() if code not in {301, 400}
+    }
 
 
 def test_the_commented_example_has_every_option():

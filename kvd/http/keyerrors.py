@@ -10,7 +10,7 @@ RAFT_INTERNAL_ERROR = 300
 UNAUTHORISED = 110
 
 # code: HTTP status, message
-_ERRORS = {
+ERRORS = {
     100: (404, "Key not found"),
     101: (412, "Compare failed"),
     102: (403, "Not a file"),
@@ -37,7 +37,7 @@ def error_response(error: RequestError, cluster_id: str) -> Response:
     """
     :param cluster_id: in hexadecimal, as headers show it.
     """
-    status, message = _ERRORS[error.code]
+    status, message = ERRORS[error.code]
     return Response(
         status,
         b"Content-Type: application/json\r\n"

@@ -246,8 +246,8 @@ def test_a_4xx_for_a_lost_proposal_would_be_seen(port, monkeypatch):
     """The mutant of R27: the face takes it for the client's mistake."""
     from kvd.http import keyerrors
 
-    mutant = {**keyerrors._ERRORS, 300: (400, "Raft Internal Error")}
-    monkeypatch.setattr(keyerrors, "_ERRORS", mutant)
+    mutant = {**keyerrors.ERRORS, 300: (400, "Raft Internal Error")}
+    monkeypatch.setattr(keyerrors, "ERRORS", mutant)
     port.member.refusal = Unavailable(UnavailableReason.TIMED_OUT, may_take_effect=True)
     assert port.request("PUT", "/v2/keys/a").status == 400
 

@@ -130,7 +130,9 @@ class Reader:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.ports = dict(zip(PORTS, map(str, free_ports(len(PORTS))), strict=True))
+        # In the same order: some answers are sorted.
+        ports = map(str, sorted(free_ports(len(PORTS))))
+        self.ports = dict(zip(PORTS, ports, strict=True))
         self.servers: list[Running] = []
         self.waiting: list[Running] = []
         self._logs = count()
@@ -207,10 +209,13 @@ class Reader:
         """A member, in a terminal of its own."""
         if command in _ON_DEFAULTS:
             command = _ON_DEFAULTS[command]
+            peer = f"localhost:{self.ports['2380']}"
             environment |= {
                 "KVD_LISTEN_CLIENT_URLS": f"http://{HOST}:{self.ports['2379']}",
                 "KVD_ADVERTISE_CLIENT_URLS": f"http://localhost:{self.ports['2379']}",
                 "KVD_LISTEN_PEER_URLS": f"http://{HOST}:{self.ports['2380']}",
+                "KVD_INITIAL_ADVERTISE_PEER_URLS": f"http://{peer}",
+                "KVD_INITIAL_CLUSTER": f"default=http://{peer}",
             }
         running = self._run(self._here(Line(command)), environment)
         self.servers.append(running)

@@ -20,6 +20,8 @@ from tests.integration.reader import needs_clients
 # Chapters of pages ("" is all of one) that are followed from the first step to the last.
 FOLLOWED = (
     ("README.rst", ""),
+    ("docs/quickstart.rst", ""),
+    ("docs/v2-api.rst", ""),
     ("docs/operating.rst", ""),
     ("docs/clusters.rst", "Founding a cluster"),
     ("docs/authentication.rst", ""),
