@@ -232,10 +232,14 @@ def _trouble(failure: Failure, why: str) -> ClientError:
         return failure.value
     reasons = getattr(failure.value, "reasons", None) or [failure]
     text = why or "; ".join(map(_words, reasons))
-    causes = [each.value for each in reasons]
-    if isinstance(failure.value, RequestNotSent) or any(map(_not_sent, causes)):
-        return NotSent(text)
-    return Lost(text)
+    return NotSent(text) if not_sent(failure) else Lost(text)
+
+
+def not_sent(failure: Failure) -> bool:
+    """Whether the other end has certainly not seen a request that failed so."""
+    reasons = getattr(failure.value, "reasons", None) or [failure]
+    causes = [failure.value, *(each.value for each in reasons)]
+    return any(map(_is_before_sending, causes))
 
 
 def _words(failure: Failure) -> str:
@@ -244,7 +248,7 @@ def _words(failure: Failure) -> str:
     return failure.getErrorMessage() or type(failure.value).__name__
 
 
-def _not_sent(cause: BaseException) -> bool:
+def _is_before_sending(cause: BaseException) -> bool:
     if isinstance(cause, OpenSslError):
         text = _openssl(cause).lower()
         return any(each in text for each in _REJECTIONS)

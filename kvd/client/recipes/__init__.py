@@ -4,6 +4,14 @@ What a cluster is good for beyond keeping values: coordination.
 .. versionadded:: 0.1
 """
 
+from kvd.client.recipes.agent import NoInstance, ServiceAgent
+from kvd.client.recipes.balancing import (
+    LeastUsed,
+    Load,
+    Outliers,
+    Picker,
+    RoundRobin,
+)
 from kvd.client.recipes.election import Election, Leader, Observer
 from kvd.client.recipes.held import Held
 from kvd.client.recipes.instances import Instance, Instances
@@ -17,9 +25,16 @@ __all__ = [
     "Instance",
     "Instances",
     "Leader",
+    "LeastUsed",
+    "Load",
     "Lock",
+    "NoInstance",
     "Observer",
+    "Outliers",
+    "Picker",
     "Registration",
     "Replaced",
+    "RoundRobin",
+    "ServiceAgent",
     "ServiceRegistry",
 ]
