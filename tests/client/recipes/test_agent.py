@@ -6,8 +6,8 @@ import io
 import attrs
 import pytest
 from treq.client import HTTPClient
-from twisted.internet.defer import CancelledError, Deferred, TimeoutError, succeed
-from twisted.internet.error import ConnectError, ConnectionLost, ConnectionRefusedError
+from twisted.internet import defer, error
+from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.python.failure import Failure
 from twisted.web.client import FileBodyProducer, ResponseNeverReceived
 from twisted.web.http_headers import Headers
@@ -51,10 +51,10 @@ class Sent:
         return response
 
     def refuse(self):
-        self.outcome.errback(ConnectionRefusedError())
+        self.outcome.errback(error.ConnectionRefusedError())
 
     def break_off(self):
-        self.outcome.errback(ResponseNeverReceived([Failure(ConnectionLost())]))
+        self.outcome.errback(ResponseNeverReceived([Failure(error.ConnectionLost())]))
 
 
 @implementer(IAgent)
@@ -68,7 +68,7 @@ class Network:
         def cancel(deferred):
             sent.cancelled = True
             # As if it had been cancelled while it connected.
-            deferred.errback(ConnectError())
+            deferred.errback(error.ConnectError())
 
         sent = Sent(method, uri.decode(), headers, bodyProducer, Deferred(cancel))
         self.sent.append(sent)
@@ -182,7 +182,7 @@ def test_the_last_ones_failure_is_told(cluster, agent, network):
     asked = known(cluster, agent, node("w1", 7), node("w2", 8))
     network.last.refuse()
     network.last.refuse()
-    with pytest.raises(ConnectionRefusedError):
+    with pytest.raises(error.ConnectionRefusedError):
         result(asked)
     # Nobody is left: all are tried all the same.
     asking(agent)
@@ -194,7 +194,7 @@ def test_no_more_are_tried_than_allowed(cluster, registry, network):
     asked = known(cluster, agent, *(node(f"w{each}", 7) for each in range(5)))
     network.last.refuse()
     network.last.refuse()
-    with pytest.raises(ConnectionRefusedError):
+    with pytest.raises(error.ConnectionRefusedError):
         result(asked)
     assert len(network.sent) == 2
 
@@ -213,7 +213,7 @@ def test_a_body_goes_to_another_one_unless_it_was_begun(cluster, agent, network)
     network.last.body.resumeProducing()
     network.last.body.stopProducing()
     network.last.refuse()
-    with pytest.raises(ConnectionRefusedError):
+    with pytest.raises(error.ConnectionRefusedError):
         result(asked)
     assert len(network.sent) == 3
 
@@ -253,7 +253,7 @@ def test_one_that_is_silent_is_left_alone(cluster, registry, network):
     agent = ServiceAgent(registry, network, answer_seconds=3)
     asked = known(cluster, agent, node("w1", 7), node("w2", 8))
     cluster.clock.advance(3)
-    with pytest.raises(TimeoutError, match="within 3 s"):
+    with pytest.raises(defer.TimeoutError, match="within 3 s"):
         result(asked)
     assert network.last.cancelled
     asking(agent)
