@@ -12,6 +12,12 @@ from kvd.client.recipes.balancing import (
     Picker,
     RoundRobin,
 )
+from kvd.client.recipes.configuration import (
+    Absent,
+    Changed,
+    ConfigWatcher,
+    Settings,
+)
 from kvd.client.recipes.election import Election, Leader, Observer
 from kvd.client.recipes.held import Held
 from kvd.client.recipes.instances import Instance, Instances
@@ -20,6 +26,9 @@ from kvd.client.recipes.registration import Registration, Replaced
 from kvd.client.recipes.registry import ServiceRegistry
 
 __all__ = [
+    "Absent",
+    "Changed",
+    "ConfigWatcher",
     "Election",
     "Held",
     "Instance",
@@ -37,4 +46,5 @@ __all__ = [
     "RoundRobin",
     "ServiceAgent",
     "ServiceRegistry",
+    "Settings",
 ]

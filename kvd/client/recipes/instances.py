@@ -7,12 +7,11 @@ from collections.abc import Callable, Iterable, Mapping
 
 import attrs
 from twisted.internet.defer import Deferred
-from twisted.logger import Logger
 
 from kvd.client.client import Client
 from kvd.client.errors import ClientError
 from kvd.client.recipes.followed import Followed
-from kvd.client.recipes.live import Live
+from kvd.client.recipes.live import Live, tell
 from kvd.client.values import Node
 from kvd.client.watching import Change
 
@@ -97,8 +96,6 @@ class Instances:
     .. versionadded:: 0.1
     """
 
-    _log = Logger()
-
     def __init__(
         self,
         client: Client,
@@ -169,10 +166,7 @@ class Instances:
         self._index = followed.index
         before_now, self._now = self._now, _in_order(self._by_key.values())
         if self._changed is not None and self._now != before_now:
-            try:
-                self._changed(self._now)
-            except Exception:  # noqa: BLE001 -- whatever it is, the list goes on
-                self._log.failure("who listens to the list of instances failed")
+            tell(self._changed, self._now)
 
 
 def _in_order(

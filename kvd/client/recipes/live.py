@@ -22,6 +22,16 @@ TROUBLE_SECONDS: Final = 5.0
 
 Told = Callable[[Followed, Change | None], None]
 
+_log = Logger()
+
+
+def tell(listener: Callable[..., object], *arguments: object) -> None:
+    """Call somebody who wanted to be; what that raises is logged, and stops nothing."""
+    try:
+        listener(*arguments)
+    except Exception:  # noqa: BLE001 -- it is the listener's, whatever it is
+        _log.failure("who listens to a directory failed")
+
 
 class Live:
     """
@@ -37,8 +47,6 @@ class Live:
     :param told: called with each state; None: it was listed, for the first time or
         after a refusal. It must not raise.
     """
-
-    _log = Logger()
 
     def __init__(
         self, client: Client, path: str, *, deep: bool, nodes_max: int, told: Told
@@ -117,7 +125,7 @@ class Live:
                     self._settle(problem)
                     return
                 if self.problem is None:
-                    self._log.warn(
+                    _log.warn(
                         "{path} is not followed: {problem}",
                         path=self._path,
                         problem=problem,
