@@ -30,6 +30,8 @@ class Asks(Protocol):
         self, endpoint: Endpoint, request: Request, deadline: float | None
     ) -> Answer: ...
 
+    def close(self) -> None: ...
+
 
 class Cluster:
     """
@@ -61,6 +63,10 @@ class Cluster:
     def endpoints(self) -> tuple[str, ...]:
         """The URLs, in the order in which they were shuffled."""
         return tuple(each.url for each in self._endpoints)
+
+    def close(self) -> None:
+        """Drop all connections."""
+        self._wire.close()
 
     def deadline(self) -> float:
         """When a command that begins now has to be done; for :meth:`ask`."""

@@ -43,6 +43,7 @@ def connect(context: Context, *, sync: bool) -> Cluster:
     tell = context.warn if context.on("debug") else None
     endpoints = given_endpoints(context)
     wire = Wire(settings(context), tell=tell)
+    context.when_done(wire.close)
     cluster = Cluster(
         endpoints,
         wire,

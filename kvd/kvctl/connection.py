@@ -24,6 +24,7 @@ class Connection(HTTPConnection):
     """
     One to one endpoint.
 
+    :ivar way: from which address to which, once there is one.
     :ivar until: when whatever it does now must be done, by the clock; None: never.
     """
 
@@ -33,6 +34,7 @@ class Connection(HTTPConnection):
         super().__init__(endpoint.host or "localhost", endpoint.port)
         self.default_port = 443 if endpoint.secure else 80
         self.until: float | None = None
+        self.way = ""
         self._dial = dial
         self._clock = clock
         # http.client gives it the socket and the method.
@@ -40,6 +42,7 @@ class Connection(HTTPConnection):
 
     def connect(self) -> None:
         self.sock = self._dial(left=self.left)
+        self.way = _way(self.sock)
 
     def send(self, data: Any) -> None:  # noqa: ANN401 -- http.client's
         if self.sock is None:
@@ -59,6 +62,19 @@ class Connection(HTTPConnection):
         if seconds <= 0:
             raise TimeoutError
         return seconds
+
+
+def _way(sock: socket.socket) -> str:
+    try:
+        ends = [sock.getsockname(), sock.getpeername()]
+    except OSError:
+        return ""
+    shown = (
+        f"[{end[0]}]:{end[1]}" if ":" in end[0] else f"{end[0]}:{end[1]}"
+        for end in ends
+        if isinstance(end, tuple)
+    )
+    return "->".join(shown)
 
 
 class _Response(HTTPResponse):

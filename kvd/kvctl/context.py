@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -48,6 +49,7 @@ class Context:
         self.streams = streams
         self.environ = environ
         self._values = values
+        self._closing = ExitStack()
 
     def text(self, flag: str) -> str:
         """A flag's text; flags are asked for by their first name, without dashes."""
@@ -112,6 +114,14 @@ class Context:
         from kvd.kvctl.connecting import connect  # noqa: PLC0415 -- help needs none
 
         return connect(self, sync=sync)
+
+    def when_done(self, close: Callable[[], object]) -> None:
+        """To be called at the command's end, however it ends."""
+        self._closing.callback(close)
+
+    def close(self) -> None:
+        """The command has ended."""
+        self._closing.close()
 
     def say(self, line: str) -> None:
         """A line of the result."""

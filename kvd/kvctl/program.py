@@ -93,7 +93,10 @@ def _run(argv: Sequence[str], environ: Mapping[str, str], streams: Streams) -> i
     context = Context(
         path=path, args=words, values=values, streams=streams, environ=environ
     )
-    return command.run(context)
+    try:
+        return command.run(context)
+    finally:
+        context.close()
 
 
 def _parsed(path: Sequence[Command], words: Sequence[str], streams: Streams) -> Parsed:

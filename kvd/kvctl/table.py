@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from kvd.kvctl import keys
+from kvd.kvctl import reading, watching, writing
 from kvd.kvctl.command import Command
 from kvd.kvctl.flags import Flag, Kind
 
@@ -86,9 +86,38 @@ HELP: Final = Command(
     aliases=("h",),
 )
 
+_ORDER: Final = [
+    "backup",
+    "cluster-health",
+    "mk",
+    "mkdir",
+    "rm",
+    "rmdir",
+    "get",
+    "ls",
+    "set",
+    "setdir",
+    "update",
+    "updatedir",
+    "watch",
+    "exec-watch",
+    "member",
+    "user",
+    "role",
+    "auth",
+]
+"""etcdctl's commands as its help lists them; others follow."""
+
+
+def _in_order() -> list[Command]:
+    commands = [*reading.COMMANDS, *writing.COMMANDS, *watching.COMMANDS]
+    places = {name: place for place, name in enumerate(_ORDER)}
+    return sorted(commands, key=lambda each: places.get(each.name, len(_ORDER)))
+
+
 PROGRAM: Final = Command(
     "kvctl",
     "a command line for kvd, and for etcd's v2 API",
     flags=(*GLOBAL_FLAGS, HELP_FLAG, VERSION_FLAG),
-    subcommands=(*keys.COMMANDS, HELP),
+    subcommands=(*_in_order(), HELP),
 )

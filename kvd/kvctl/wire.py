@@ -153,7 +153,7 @@ class Wire:
             if isinstance(error, TimeoutError):
                 raise self._late(endpoint, deadline) from None
             if isinstance(error, OSError | HTTPException):
-                text, is_connection = words.of(error)
+                text, is_connection = words.of(error, connection.way)
                 raise EndpointFailed(
                     endpoint.url, text, connection=is_connection
                 ) from None

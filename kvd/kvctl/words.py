@@ -24,8 +24,12 @@ class CutOff(HTTPException):
     """An answer that ends before its end."""
 
 
-def of(error: Exception) -> tuple[str, bool]:
-    """The words, and whether it was the connection that failed."""
+def of(error: Exception, way: str) -> tuple[str, bool]:
+    """
+    The words, and whether it was the connection that failed.
+
+    :param way: from where to where it went, empty if that is not known.
+    """
     if isinstance(error, ssl.SSLCertVerificationError):
         return _certificate(error), False
     if isinstance(error, ssl.SSLError):
@@ -33,7 +37,7 @@ def of(error: Exception) -> tuple[str, bool]:
     if isinstance(error, RemoteDisconnected):
         return "EOF", False
     if isinstance(error, ConnectionResetError):
-        return "read: connection reset by peer", True
+        return f"read tcp {way}: read: connection reset by peer", True
     if isinstance(error, CutOff | IncompleteRead):
         return "unexpected EOF", False
     if isinstance(error, BadStatusLine):
