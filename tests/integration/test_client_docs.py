@@ -1,4 +1,4 @@
-"""Every example of docs/client.rst, run as it stands but on another port."""
+"""Every example of docs/client.rst and docs/recipes.rst, run as it stands but on another port."""
 
 from __future__ import annotations
 
@@ -17,13 +17,16 @@ from tests.integration.reader import ROOT
 _BLOCK = re.compile(r"^\.\. code-block:: python\n\n((?:   .*\n|\n)+)", re.MULTILINE)
 EXAMPLES = [
     textwrap.dedent(each)
-    for each in _BLOCK.findall((ROOT / "docs/client.rst").read_text())
+    for page in ("client", "recipes")
+    for each in _BLOCK.findall((ROOT / f"docs/{page}.rst").read_text())
 ]
 SAID = {
     "client.get": "hello 60\n/greeting is not there\n",
     "client.watch": "set /jobs/2 mop\n",
     "Lock(": "it is our turn: True True\nit was released\n",
     "Election(": "host-1 leads True\nnow None\n",
+    "Counter(": "1 11\n16\n16 is not added twice\n",
+    "Barrier(": "it is closed: True True\npassed\n",
     "client.members": "alone http://127.0.0.1:12379\n{version} True\n",
 }
 

@@ -5,30 +5,24 @@ What a cluster is good for beyond keeping values: coordination.
 """
 
 from kvd.client.recipes.agent import NoInstance, ServiceAgent
-from kvd.client.recipes.balancing import (
-    LeastUsed,
-    Load,
-    Outliers,
-    Picker,
-    RoundRobin,
-)
-from kvd.client.recipes.configuration import (
-    Absent,
-    Changed,
-    ConfigWatcher,
-    Settings,
-)
+from kvd.client.recipes.balancing import LeastUsed, Load, Outliers, Picker, RoundRobin
+from kvd.client.recipes.barrier import Barrier
+from kvd.client.recipes.configuration import Absent, Changed, ConfigWatcher, Settings
+from kvd.client.recipes.counter import Counter, NotANumber
 from kvd.client.recipes.election import Election, Leader, Observer
 from kvd.client.recipes.held import Held
 from kvd.client.recipes.instances import Instance, Instances
 from kvd.client.recipes.lock import Lock
+from kvd.client.recipes.register import Unclear
 from kvd.client.recipes.registration import Registration, Replaced
 from kvd.client.recipes.registry import ServiceRegistry
 
 __all__ = [
     "Absent",
+    "Barrier",
     "Changed",
     "ConfigWatcher",
+    "Counter",
     "Election",
     "Held",
     "Instance",
@@ -38,6 +32,7 @@ __all__ = [
     "Load",
     "Lock",
     "NoInstance",
+    "NotANumber",
     "Observer",
     "Outliers",
     "Picker",
@@ -47,4 +42,5 @@ __all__ = [
     "ServiceAgent",
     "ServiceRegistry",
     "Settings",
+    "Unclear",
 ]
