@@ -6,6 +6,8 @@ import pytest
 
 from tests.integration.contention.chronicle import Happened
 from tests.integration.contention.judges import (
+    judge_barriers,
+    judge_counter,
     judge_observers,
     judge_turns,
     leaders,
@@ -143,6 +145,81 @@ def test_an_observer_who_misses_one_is_noticed(told, seen):
     for at, token in enumerate(seen):
         told.note("a", at, "saw", token=token)
     assert judge_observers(told.record, HISTORY, "/e")
+
+
+def add(told, who, begun, over=None, number=None, what="added"):
+    told.note(who, begun, "adding", of="c")
+    if over is not None:
+        facts = {} if number is None else {"number": number}
+        told.note(who, over, what, of="c", **facts)
+
+
+@pytest.mark.parametrize("final", [2, 3])
+def test_a_doubtful_addition_counts_or_not(told, final):
+    add(told, "a", 1, 2, 1)
+    add(told, "b", 1, 3, 2)
+    add(told, "c", 1, 2, what="who knows")
+    add(told, "d", 1, 2, what="not added")
+    assert judge_counter(told.record, "c", final) == []
+
+
+@pytest.mark.parametrize("final", [1, 4])
+def test_an_addition_lost_or_made_twice_is_noticed(told, final):
+    add(told, "a", 1, 2)
+    add(told, "b", 1, 3)
+    add(told, "c", 1, 2, what="who knows")
+    assert "additions" in judge_counter(told.record, "c", final)[0]
+
+
+def test_one_number_for_two_is_noticed(told):
+    add(told, "a", 1, 2, 1)
+    add(told, "b", 1, 3, 1)
+    assert "1 for b and a" in judge_counter(told.record, "c", 2)[0]
+
+
+def test_a_number_that_does_not_rise_is_noticed(told):
+    add(told, "a", 1, 2, 2)
+    add(told, "b", 3, 4, 1)
+    assert "1 for b after 2" in judge_counter(told.record, "c", 2)[0]
+
+
+def pass_gates(told, *notes):
+    for at, (who, what) in enumerate(notes):
+        told.note(who, at, what, gate="g")
+
+
+@pytest.mark.parametrize(
+    "notes",
+    [
+        # Before it is blocked for certain, and after its release was asked for.
+        ["a waiting", "g blocking", "a passed"],
+        ["a waiting", "g blocked", "a passed"],
+        ["g blocked", "g releasing", "a waiting", "a passed"],
+        ["g blocked", "a waiting", "g releasing", "a passed"],
+        ["g blocked", "a waiting", "g releasing", "g blocked", "a passed"],
+    ],
+)
+def test_one_may_pass(told, notes):
+    pass_gates(told, *(note.split() for note in notes))
+    assert judge_barriers(told.record) == []
+
+
+@pytest.mark.parametrize(
+    "notes",
+    [
+        ["g blocked", "a waiting", "a passed"],
+        ["g releasing", "g blocked", "a waiting", "a passed", "g releasing"],
+    ],
+)
+def test_passing_what_is_blocked_is_noticed(told, notes):
+    pass_gates(told, *(note.split() for note in notes))
+    assert "it is blocked" in judge_barriers(told.record)[0]
+
+
+def test_never_passing_is_noticed_but_of_who_was_killed(told):
+    pass_gates(told, ("a", "waiting"), ("b", "waiting"))
+    told.kill("b", 5)
+    assert judge_barriers(told.record) == ["a never passed g"]
 
 
 def test_notes_are_read_up_to_the_last_whole_line(tmp_path):

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from twisted.internet.defer import Deferred, succeed
+
+from kvd.client.recipes import Barrier, Counter
+from kvd.client.recipes.register import Register, Seen
 from kvd.client.recipes.tickets import Ticket
 from tests.integration.contention import roles
 from tests.integration.contention.program import Work
@@ -35,3 +39,36 @@ async def observe(work: Work) -> None:
 
     work.note = forgetful
     await roles.observe(work)
+
+
+async def _overwrite(register: Register, seen: Seen, value: str, **_: object) -> Seen:
+    """Whatever there is meanwhile."""
+    await register._client.set(register._key, value)
+    return seen
+
+
+async def count(work: Work) -> None:
+    """A counter that compares with nothing."""
+    Register.change = _overwrite
+    await roles.count(work)
+
+
+async def count_by_name(work: Work) -> None:
+    """One who adds again when an answer was lost, whatever came of the first time."""
+
+    class Twice(Counter):
+        def add(self, *_: object, operation: str) -> Deferred[int]:
+            adding = super().add(operation=f"{operation}-first")
+            return adding.addCallback(lambda _: super(Twice, self).add())
+
+    roles.Counter = Twice
+    await roles.count_by_name(work)
+
+
+async def go(work: Work) -> None:
+    """A barrier that holds nobody up."""
+    Barrier.wait = lambda _barrier: succeed(None)
+    await roles.go(work)
+
+
+gate = roles.gate

@@ -116,3 +116,65 @@ def judge_observers(
             led[begin : begin + len(tokens)] == tokens for begin in range(len(led))
         )
     ]
+
+
+def judge_counter(record: Record, of: str, final: int) -> list[str]:
+    """
+    What was added is there; what may have been added may be, and nothing else.
+
+    Who is told the number is told another one than everybody else, and a greater one
+    than who was told before he asked.
+    """
+    added = record.count("added", of=of)
+    unsure = record.count("adding", of=of) - added - record.count("not added", of=of)
+    problems = []
+    if not added <= final <= added + unsure:
+        problems.append(f"{of}: {final} after {added} additions and {unsure} doubts")
+    told: dict[int, str] = {}
+    greatest = 0
+    least: dict[str, int] = {}
+    for note in record.of("adding", "added", of=of):
+        if note.what == "adding":
+            least[note.who] = greatest
+        elif "number" in note.facts:
+            number = note["number"]
+            if number in told:
+                problems.append(f"{of}: {number} for {note.who} and {told[number]}")
+            if not least[note.who] < number <= final:
+                problems.append(
+                    f"{of}: {number} for {note.who} after {least[note.who]},"
+                    f" {final} at the end"
+                )
+            told[number] = note.who
+            greatest = max(greatest, number)
+    return problems
+
+
+def judge_barriers(record: Record) -> list[str]:
+    """
+    Nobody passes while it is blocked, everybody passes in the end.
+
+    Blocked it is from when somebody knew that it was to when somebody asked for its
+    release.
+    """
+    problems = []
+    waiting: dict[str, tuple[str, int]] = {}
+    blocked: dict[str, bool] = defaultdict(bool)
+    releases: dict[str, int] = defaultdict(int)
+    for note in record.of("blocked", "releasing", "waiting", "passed"):
+        gate = note["gate"]
+        if note.what == "blocked":
+            blocked[gate] = True
+        elif note.what == "releasing":
+            blocked[gate] = False
+            releases[gate] += 1
+        elif note.what == "waiting":
+            waiting[note.who] = (gate, releases[gate] if blocked[gate] else -1)
+        else:
+            _, since = waiting.pop(note.who)
+            if since == releases[gate]:
+                problems.append(f"{note.who} passed {gate} at {note.at}, it is blocked")
+    for who, (gate, _) in waiting.items():
+        if who not in record.killed:
+            problems.append(f"{who} never passed {gate}")
+    return problems

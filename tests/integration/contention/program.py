@@ -41,18 +41,22 @@ class Work:
 
     :ivar over: whether it should come to its end.
     :ivar chance: of its own, from the seed.
+    :ivar who: this process; ``name``, and a number for each time it was started.
+    :ivar peers: everybody's names, its own, too.
+    :ivar root: a directory; below it are all keys.
     """
 
-    def __init__(
-        self, client: Client, book: Book, chance: random.Random, folder: Path, who: str
-    ) -> None:
+    def __init__(self, client: Client, book: Book, settings: dict, role: str) -> None:
         self.client = client
-        self.chance = chance
         self.reactor = reactor
         self.note = book.note
-        self.who = who
+        self.who = settings["who"]
+        self.name = self.who.partition(".")[0]
+        self.peers = settings["peers"]
+        self.root = settings["root"]
+        self.chance = random.Random(f"{settings['seed']} {self.who} {role}")
         self.over = False
-        self._calm = folder / CALM
+        self._calm = Path(settings["folder"]) / CALM
         self._waiting: set[Deferred] = set()
 
     @property
@@ -120,16 +124,9 @@ class Pulse:
 
 
 def main(settings: dict) -> None:
-    folder = Path(settings["folder"])
-    who = settings["who"]
-    book = Book(folder, who)
+    book = Book(Path(settings["folder"]), settings["who"])
     client = Client(reactor, settings["urls"], limits=LIMITS)
-    works = [
-        Work(
-            client, book, random.Random(f"{settings['seed']} {who} {role}"), folder, who
-        )
-        for role in settings["roles"]
-    ]
+    works = [Work(client, book, settings, role) for role in settings["roles"]]
     ended = []
 
     def end(*_: object) -> None:

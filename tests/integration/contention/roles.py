@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from kvd.client.recipes import Election, Held, Lock
+from kvd.client import NoAnswer, Unknown
+from kvd.client.recipes import Barrier, Counter, Election, Held, Lock
 from tests.integration.contention.program import Work
 
-ROOT = "/contention"
 TTL = 3
 # Longer than a process may be kept from running without being called stalled.
 TIMES = {"ttl": TTL, "margin_seconds": 0.8}
@@ -31,14 +31,14 @@ async def hold(work: Work, of: str, held: Held) -> None:
 
 
 async def lock(work: Work) -> None:
-    guarded = Lock(work.client, f"{ROOT}/lock", **TIMES)
+    guarded = Lock(work.client, f"{work.root}/lock", **TIMES)
     while True:
         await hold(work, "lock", await work.until_over(guarded.acquire()))
         await work.pause(0.0, 0.2)
 
 
 async def lead(work: Work) -> None:
-    election = Election(work.client, f"{ROOT}/election", **TIMES)
+    election = Election(work.client, f"{work.root}/election", **TIMES)
     while True:
         campaign = election.campaign(f"{work.who} leads")
         await hold(work, "election", await work.until_over(campaign))
@@ -47,10 +47,72 @@ async def lead(work: Work) -> None:
 
 async def observe(work: Work) -> None:
     """What an observer is told: the leader's token, 0 when there is none."""
-    observer = Election(work.client, f"{ROOT}/election").observe()
+    observer = Election(work.client, f"{work.root}/election").observe()
     try:
         while True:
             leader = await work.until_over(observer.next())
             work.note("saw", token=leader.token if leader else 0)
     finally:
         observer.close()
+
+
+async def count(work: Work) -> None:
+    """Add one after the other; each counts once, however it ends."""
+    counter = Counter(work.client, f"{work.root}/counter", patience_seconds=4)
+    while True:
+        work.note("adding", of="counter")
+        try:
+            number = await work.until_over(counter.add())
+        except NoAnswer:
+            work.note("not added", of="counter")
+        except Unknown:
+            work.note("who knows", of="counter")
+        else:
+            work.note("added", of="counter", number=number)
+        await work.pause(0.05, 0.15)
+
+
+async def count_by_name(work: Work) -> None:
+    """Give each addition a name, and ask for it until it is certain."""
+    counter = Counter(work.client, f"{work.root}/named", patience_seconds=1)
+    serial = 0
+    while True:
+        serial += 1
+        work.note("adding", of="named")
+        while True:
+            adding = counter.add(operation=f"{work.who}-{serial}")
+            try:
+                await work.until_over(adding)
+            except (NoAnswer, Unknown):
+                continue
+            break
+        work.note("added", of="named")
+        await work.pause(0.05, 0.15)
+
+
+async def gate(work: Work) -> None:
+    """Block and release one's own barrier; leave it open for good."""
+    barrier = Barrier(work.client, f"{work.root}/gate/{work.name}")
+    while True:
+        work.note("releasing", gate=work.name)
+        await work.until_over(barrier.release())
+        if work.calm:
+            break
+        await work.pause(0.0, 0.3)
+        work.note("blocking", gate=work.name)
+        await work.until_over(barrier.block())
+        work.note("blocked", gate=work.name)
+        await work.pause(0.1, 0.5)
+    work.note("gate left open")
+
+
+async def go(work: Work) -> None:
+    """Wait at everybody's barriers."""
+    while not work.calm:
+        name = work.chance.choice(work.peers)
+        barrier = Barrier(work.client, f"{work.root}/gate/{name}")
+        work.note("waiting", gate=name)
+        await work.until_over(barrier.wait())
+        work.note("passed", gate=name)
+        await work.pause(0.05, 0.15)
+    work.note("went home")

@@ -37,8 +37,9 @@ class Storm:
 
     :param servers: a started cluster.
     :param folder: of this run's notes and logs.
+    :param root: the directory below which all keys are.
     :param roles: ``module:function``; every process plays all of them.
-    :param seconds: how long harm is done; 0: none at all, and it is never called calm.
+    :param seconds: how long harm is done; 0: none at all.
     :param frozen_seconds: how long a worker is frozen at most: longer than a ``ttl``.
     """
 
@@ -48,6 +49,7 @@ class Storm:
         folder: Path,
         *,
         seed: int,
+        root: str,
         roles: Sequence[str],
         workers: int,
         seconds: float,
@@ -60,24 +62,31 @@ class Storm:
         self._frozen_seconds = frozen_seconds
         self.faults: list[str] = []
         urls = [each.url for each in servers]
+        names = [f"w{number}" for number in range(workers)]
         self._workers = [
             Worker(
-                f"w{number}",
+                name,
                 {
                     "folder": str(folder),
                     "roles": list(roles),
                     "seed": seed,
+                    "peers": names,
+                    "root": root,
                     "urls": urls[number % len(urls) :] + urls[: number % len(urls)],
                 },
             )
-            for number in range(workers)
+            for number, name in enumerate(names)
         ]
 
-    def run(self, settled: Callable[[Record], bool]) -> Record:
+    def run(
+        self, enough: Callable[[Record], bool], at_rest: Callable[[Record], bool]
+    ) -> Record:
         """
-        Do harm, let them settle, end them; what they noted.
+        Do harm, let them go on without, let them come to rest, end them.
 
-        :param settled: whether, harm being over, enough came of it.
+        :param enough: whether so much was done that it can be judged.
+        :param at_rest: whether all is done that was begun; nothing new is, any more.
+        :return: what they noted.
         :raises Failed: it does not come to that.
         """
         self._folder.mkdir(parents=True)
@@ -86,9 +95,9 @@ class Storm:
                 worker.start()
             self._await(BEGIN_SECONDS, self._all_began)
             self._disturb()
-            if self._seconds:
-                (self._folder / CALM).touch()
-            self._await(SETTLE_SECONDS, settled)
+            self._await(SETTLE_SECONDS, enough)
+            (self._folder / CALM).touch()
+            self._await(SETTLE_SECONDS, at_rest)
             for worker in self._workers:
                 worker.end()
             for worker in self._workers:
