@@ -27,6 +27,8 @@ ROOT = Path(__file__).parent.parent
 REWRITE = os.environ.get("KVD_REWRITE") == "1"
 STALE = "not what the code says any more; make tables writes it anew"
 PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/,=-]*")
+# Hyphened words between back quotes that are no options.
+NO_OPTIONS = ("on-failure",)
 EXAMPLE_HEAD = """\
 # Every option with its default. Copy what you change; the rest needs no line.
 # docs/configuration.rst says how file, environment and flags go together.
@@ -177,6 +179,37 @@ def test_the_page_for_operators_lists_every_metric():
     page = ROOT / "docs" / "monitoring.rst"
     tables = {"metrics": metrics_table()}
     check(page, with_tables(page.read_text(encoding="utf-8"), tables))
+
+
+@pytest.mark.parametrize("page", ["monitoring.rst", "tuning.rst"])
+def test_every_metric_that_is_spoken_of_exists(page):
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    names = set(re.findall(r"\b(?:kvd|etcd|os_fd|process)_[a-z_]+", text))
+    served = {each.name for each in (*ETCD, *OWN, *PROCESS)}
+    assert {name.removesuffix("_bucket") for name in names} <= served | {
+        "etcd_",
+        "process_",
+    }
+    assert len(names) > 5
+
+
+@pytest.mark.parametrize("page", ["operating.rst", "clusters.rst", "tuning.rst"])
+def test_every_option_that_is_spoken_of_exists(page):
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    known = {option.name for option in OPTIONS}
+    words = re.findall(r"``([a-z]+(?:-[a-z]+)+)``", text)
+    assert [word for word in words if word not in {*known, *NO_OPTIONS}] == []
+    assert len(set(words)) > 5
+
+
+def test_the_page_on_tuning_has_the_defaults():
+    text = (ROOT / "docs" / "tuning.rst").read_text(encoding="utf-8")
+    defaults = {option.name: option.default_text for option in OPTIONS}
+    said = re.findall(r"``([a-z-]+)`` +\(?(\d+|on)\b( MiB)?", text)
+    assert len(said) > 8
+    for name, number, unit in said:
+        size = str(int(number) << 20) if unit else number
+        assert defaults[name] == {"on": "true"}.get(size, size), name
 
 
 def test_the_page_on_the_api_lists_every_error():
