@@ -8,7 +8,17 @@ from __future__ import annotations
 
 from typing import Final
 
-from kvd.kvctl import reading, watching, writing
+from kvd.kvctl import (
+    authority,
+    backup,
+    health,
+    members,
+    reading,
+    roles,
+    users,
+    watching,
+    writing,
+)
 from kvd.kvctl.command import Command
 from kvd.kvctl.flags import Flag, Kind
 
@@ -110,7 +120,17 @@ _ORDER: Final = [
 
 
 def _in_order() -> list[Command]:
-    commands = [*reading.COMMANDS, *writing.COMMANDS, *watching.COMMANDS]
+    commands = [
+        *backup.COMMANDS,
+        *health.COMMANDS,
+        *reading.COMMANDS,
+        *writing.COMMANDS,
+        *watching.COMMANDS,
+        *members.COMMANDS,
+        *users.COMMANDS,
+        *roles.COMMANDS,
+        *authority.COMMANDS,
+    ]
     places = {name: place for place, name in enumerate(_ORDER)}
     return sorted(commands, key=lambda each: places.get(each.name, len(_ORDER)))
 

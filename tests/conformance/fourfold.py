@@ -7,18 +7,13 @@ in-process.
 
 from __future__ import annotations
 
-import io
 import json
-import os
 import re
 import shlex
-import subprocess
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 from urllib.parse import quote
 
-from kvd.kvctl import program
-from kvd.kvctl.streams import ERRORS, Streams
 from kvd.testing.servers import (
     Make,
     Server,
@@ -27,10 +22,9 @@ from kvd.testing.servers import (
     lone_member,
     start_all,
 )
+from tests.conformance.programs import PROGRAMS
 
-COMMAND_SECONDS = 30
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT[0-9:.]+Z")
-_STTY = re.compile(r"^stty: .*\n", re.MULTILINE)
 
 
 class Typed(NamedTuple):
@@ -46,7 +40,7 @@ class Four:
 
     def __init__(self, folder):
         self._servers: dict[tuple[str, Make], Server] = {}
-        for name in ("etcdctl", "kvctl"):
+        for name in PROGRAMS:
             for make in Make:
                 server = lone_member(make, folder / name / make.value)
                 server.options["advertise-client-urls"] = server.url
@@ -75,8 +69,7 @@ class Four:
             self.names_endpoint(w) for w in words
         ):
             words = ["--endpoints", server.url, *words]
-        run = etcdctl if name == "etcdctl" else kvctl
-        status, *texts = run(words, row.stdin, environ)
+        status, *texts = PROGRAMS[name](words, row.stdin, environ)
         return status, *(self._plain(text, server) for text in texts)
 
     def names_endpoint(self, word: str) -> bool:
@@ -86,13 +79,13 @@ class Four:
         text = text.replace(server.url, "<server>").replace(self._dead, "<dead>")
         text = text.replace(f"127.0.0.1:{server.port}", "<address>")
         text = text.replace(self._dead.removeprefix("http://"), "<dead address>")
-        return _STTY.sub("", _TIME.sub("<time>", text))
+        return _TIME.sub("<time>", text)
 
     def difference(self, row: Typed, shorten: Callable[[str], str]) -> str:
         """What differs between the four, or from the row's exit status; or nothing."""
         told = {
             f"{name}, {make.value}": self.said(name, make, row)
-            for name in ("etcdctl", "kvctl")
+            for name in PROGRAMS
             for make in Make
         }
         told = {
@@ -122,30 +115,3 @@ class Four:
         for server in servers:
             while server.etcd_index() < self.index:
                 server.ask("/v2/keys/_filler", "PUT", "value=")
-
-
-def etcdctl(words, stdin, environ):
-    done = subprocess.run(
-        ["etcdctl", *words],
-        env={"PATH": os.environ["PATH"], "ETCDCTL_API": "2"}
-        | {f"ETCDCTL_{name}": text for name, text in environ.items()},
-        input=stdin,
-        capture_output=True,
-        timeout=COMMAND_SECONDS,
-        check=False,
-    )
-    return done.returncode, done.stdout.decode(), done.stderr.decode()
-
-
-def kvctl(words, stdin, environ):
-    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", ERRORS) for _ in "oe")
-    status = program.run(
-        words,
-        {f"ETCDCTL_{name}": text for name, text in environ.items()},
-        Streams(io.BytesIO(stdin), out, err),
-    )
-    texts = []
-    for stream in (out, err):
-        stream.flush()
-        texts.append(stream.buffer.getvalue().decode())
-    return status, *texts

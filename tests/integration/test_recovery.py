@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -14,6 +15,8 @@ from http.client import HTTPConnection, HTTPException
 import pytest
 
 from kvd import backup
+from kvd.kvctl import program
+from kvd.kvctl.streams import Streams
 from kvd.testing.servers import FORM, HOST
 from tests.integration.reader import END_SECONDS, Chapter, Reader, needs_clients
 
@@ -101,6 +104,18 @@ def add_one(chapter, first, voters):
     return added
 
 
+def kvd_backup(arguments):
+    said = []
+    return backup.main(arguments, out=said.append, err=said.append), "".join(said)
+
+
+def kvctl_backup(arguments):
+    out = io.StringIO()
+    status = program.run(["backup", *arguments], {}, Streams(io.BytesIO(), out, out))
+    return status, out.getvalue()
+
+
+@pytest.mark.parametrize("type_backup", [kvd_backup, kvctl_backup])
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -112,7 +127,7 @@ def add_one(chapter, first, voters):
     ],
 )
 def test_flags_and_statuses_are_etcdctls(
-    tmp_path, monkeypatch, etcdctl_installed, arguments, words
+    tmp_path, monkeypatch, etcdctl_installed, arguments, words, type_backup
 ):
     (tmp_path / "theirs").mkdir()
     (tmp_path / "ours").mkdir()
@@ -125,16 +140,15 @@ def test_flags_and_statuses_are_etcdctls(
         check=False,
     )
     monkeypatch.chdir(tmp_path / "ours")
-    said = []
-    status = backup.main(arguments, out=said.append, err=said.append)
+    status, said = type_backup(arguments)
     assert status == theirs.returncode
     assert words in theirs.stdout + theirs.stderr
-    assert words in "".join(said)
+    assert words in said
     assert list((tmp_path / "ours").iterdir()) == []
     if arguments == ["--help"]:
         flags = re.findall(r"^ +(--[a-z0-9-]+)", theirs.stdout, re.MULTILINE)
         assert len(flags) == 5
-        assert [flag for flag in flags if f"  {flag}" not in said[0]] == []
+        assert [flag for flag in flags if f"  {flag}" not in said] == []
 
 
 def test_backup_restore_lost_majority_and_moving(operator):
