@@ -1,4 +1,4 @@
-"""Tells twistd that there is a ``kvd`` to run."""
+"""Tells twistd that there is a ``kvd`` to run, and something to run where it is led."""
 
 from twisted.application.service import ServiceMaker
 
@@ -7,4 +7,11 @@ kvd = ServiceMaker(
     "kvd.tap",
     "A key-value daemon for etcd v2 clients.",
     "kvd",
+)
+
+when_leader = ServiceMaker(
+    "kvd-when-leader",
+    "kvd.whenleader.tap",
+    "Another service, on the elected one of many processes.",
+    "kvd-when-leader",
 )
