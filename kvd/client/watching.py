@@ -34,6 +34,9 @@ T = TypeVar("T")
 AGAIN_SECONDS: Final = (0.05, 0.2, 0.5, 1.0, 2.0, 5.0)
 """Between one failed try and the next, which begins with another endpoint."""
 
+_PROBES_MAX: Final = 10
+"""Then it is asked anew, on another connection if that one leads nowhere any more."""
+
 _PROBE: Final = Request("GET", "/health", final=frozenset({503}))
 
 
@@ -46,12 +49,15 @@ class Relisted:
 
     :ivar node: the key, with everything below it if the watch is recursive; None: there
         is no such key.
+    :ivar unwatched_seconds: how long before it was last known that nothing was missing;
+        None: it never was. What was made and removed again within less was not missed.
 
     .. versionadded:: 0.1
     """
 
     node: Node | None
     index: int
+    unwatched_seconds: float | None = attrs.field(default=None, eq=False)
 
 
 Change: TypeAlias = Event | Relisted
@@ -228,6 +234,7 @@ class Watch:
         return event if self._concerns(event.node.key) else None
 
     async def _relisted(self) -> Relisted | None:
+        before_seconds = self._current_seconds
         try:
             node, index = await self._listed(quorum=True)
         except BadAnswer:
@@ -237,7 +244,9 @@ class Watch:
             return None
         self._failures = 0
         self._index = index
-        return Relisted(node, index)
+        if before_seconds is None:
+            return Relisted(node, index)
+        return Relisted(node, index, self._clock.seconds() - before_seconds)
 
     async def _listed(self, *, quorum: bool) -> tuple[Node | None, int]:
         """What is there, and as of which index."""
@@ -267,6 +276,7 @@ class Watch:
         gone: list[Attempt] = []
 
         async def look() -> None:
+            probes = 0
             while not gone:
                 await deferLater(self._clock, self._silent_seconds)
                 begun_seconds = self._clock.seconds()
@@ -280,6 +290,10 @@ class Watch:
                         self._asker.avoid(endpoint)
                     elif answer.status == 200:
                         self._current_seconds = begun_seconds
+                        self._failures = 0
+                    probes += 1
+                    if probes == _PROBES_MAX:
+                        gone.append(Attempt(endpoint, "it was silent for long"))
             asked.cancel()
 
         looking = Deferred.fromCoroutine(look())

@@ -110,6 +110,7 @@ def test_lost_history_is_said_and_what_is_there_is_shown(cluster):
     relisted = result(change)
     assert isinstance(relisted, Relisted)
     assert relisted.index == 1901
+    assert relisted.unwatched_seconds is None
     assert [each.value for each in relisted.node.walk()] == ["1"]
     watch.next()
     assert "waitIndex=1902" in cluster.last.target
@@ -187,6 +188,26 @@ def test_a_member_without_a_quorum_is_left(cluster):
     assert client.endpoints == (B, A)
 
 
+def test_a_silent_watch_is_asked_anew_now_and_then(cluster):
+    """The other end of its connection may have forgotten it."""
+    client = cluster.client(A, limits=Limits(silent_seconds=30))
+    change = client.watch("/k", after_index=4).next()
+    poll = cluster.last
+    response = poll.begin(200)
+    for _ in range(10):
+        assert not response.dropped
+        cluster.clock.advance(30)
+        assert cluster.last.target == "/health"
+        cluster.last.answer(200, {"health": "true"})
+    assert response.dropped
+    response.end(ConnectionLost())
+    cluster.clock.advance(0.05)
+    assert cluster.last.target == poll.target
+    cluster.last.answer(200, event(index=5))
+    assert result(change).index == 5
+    assert not cluster.clock.getDelayedCalls()
+
+
 def test_a_watch_says_as_of_when_nothing_is_missing(cluster):
     """An event out of history does not: there may be more of them."""
     clock = cluster.clock
@@ -202,7 +223,7 @@ def test_a_watch_says_as_of_when_nothing_is_missing(cluster):
     response.piece(json.dumps(event(index=9)).encode())
     response.end()
     assert watch.current_seconds == 7
-    watch.next()
+    change = watch.next()
     cluster.last.begin(200, Etcd_Index=9)
     clock.advance(30)
     clock.advance(1)
@@ -219,6 +240,7 @@ def test_a_watch_says_as_of_when_nothing_is_missing(cluster):
     clock.advance(1)
     cluster.last.answer(404, refusal(100, index=1950))
     assert watch.current_seconds == asked_seconds
+    assert result(change).unwatched_seconds == asked_seconds + 1 - 37
 
 
 def test_who_may_not_watch_is_told_so(cluster):
