@@ -13,9 +13,17 @@ from kvd.client.recipes.election import Election, Leader, Observer
 from kvd.client.recipes.held import Held
 from kvd.client.recipes.instances import Instance, Instances
 from kvd.client.recipes.lock import Lock
+from kvd.client.recipes.messages import Message, Missed
 from kvd.client.recipes.register import Unclear
 from kvd.client.recipes.registration import Registration, Replaced
 from kvd.client.recipes.registry import ServiceRegistry
+from kvd.client.recipes.subscription import (
+    DurableSubscription,
+    Heard,
+    PositionLost,
+    Subscription,
+)
+from kvd.client.recipes.topic import Topic
 
 __all__ = [
     "Absent",
@@ -23,7 +31,9 @@ __all__ = [
     "Changed",
     "ConfigWatcher",
     "Counter",
+    "DurableSubscription",
     "Election",
+    "Heard",
     "Held",
     "Instance",
     "Instances",
@@ -31,16 +41,21 @@ __all__ = [
     "LeastUsed",
     "Load",
     "Lock",
+    "Message",
+    "Missed",
     "NoInstance",
     "NotANumber",
     "Observer",
     "Outliers",
     "Picker",
+    "PositionLost",
     "Registration",
     "Replaced",
     "RoundRobin",
     "ServiceAgent",
     "ServiceRegistry",
     "Settings",
+    "Subscription",
+    "Topic",
     "Unclear",
 ]
