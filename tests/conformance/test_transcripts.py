@@ -113,9 +113,25 @@ HEALTHY = [
     ("cluster-health", 0),
     ("member nonsense", 3),
 ]
-DEGRADED = [("cluster-health", 5), ("member list", 0)]
-UNAVAILABLE = [("cluster-health", 5), ("member list", 1)]
-NOBODY = [("cluster-health", 4), ("member list", 2)]
+DEGRADED = [("cluster-health", 5), ("member list", 0), ("role list", 0)]
+UNAVAILABLE = [("cluster-health", 5), ("member list", 1), ("role list", 0)]
+NOBODY = [
+    ("cluster-health", 4),
+    ("member list", 2),
+    ("member remove 1", 2),
+    ("member add new bad", 2),
+    ("user list", 2),
+    ("user add ann", 2),
+    ("role grant r --path /a --read", 2),
+    ("auth enable", 2),
+    ("--no-sync cluster-health", 4),
+    ("--no-sync member list", 1),
+    ("--no-sync member remove 1", 1),
+    ("--no-sync user get ann", 1),
+    ("--no-sync role add r", 1),
+    ("--no-sync role grant r --path /a --read", 1),
+    ("--no-sync auth disable", 1),
+]
 
 
 @pytest.fixture(scope="module")
