@@ -172,7 +172,7 @@ def _client_urls(answer: Answer) -> list[str]:
     if answer.status != 200:
         raise ValueError(f"unexpected status code {answer.status}")
     try:
-        members = json.loads(answer.body)["members"]
-        return [str(url) for member in members for url in member["clientURLs"]]
-    except (ValueError, TypeError, KeyError, RecursionError):
+        members = json.loads(answer.body).get("members") or []
+        return [str(url) for each in members for url in each.get("clientURLs") or []]
+    except (ValueError, TypeError, AttributeError, RecursionError):
         raise ValueError("no list of members") from None

@@ -11,6 +11,7 @@ import json
 import re
 import shlex
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
@@ -22,91 +23,110 @@ from kvd.testing.servers import (
     lone_member,
     start_all,
 )
-from tests.conformance.programs import PROGRAMS
+from tests.conformance.programs import PROGRAMS, Said
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT[0-9:.]+Z")
+# What only one of the programs has to tell.
+_GUESS = re.compile(r' \(possibly because of ".*?" while .*? certificate ".*?"\)')
 
 
 class Typed(NamedTuple):
-    """One row: what is typed, the exit status, and what is sent to it."""
+    """
+    One row: what is typed, the exit status, what is sent to it, and the environment.
+
+    ``{server}`` is the server's URL, ``{dead}`` one where nobody listens, ``{after1}``
+    the index of the first change; other words are what the test says.
+    """
 
     line: str
     status: int = 0
     stdin: bytes = b""
+    environ: str = ""
 
 
 class Four:
     """etcdctl and kvctl, each with an etcd and a kvd of its own."""
 
-    def __init__(self, folder):
-        self._servers: dict[tuple[str, Make], Server] = {}
+    def __init__(self, servers: dict[tuple[str, Make], Server]) -> None:
+        self.servers = servers
+        self.dead = f"http://127.0.0.1:{free_ports(1)[0]}"
+        self.index = 0
+        self.words: dict[str, str] = {}
+
+    @classmethod
+    def lone(cls, folder: Path) -> Four:
+        """Four members, each of a cluster of its own, all of which say the same."""
+        servers = {}
         for name in PROGRAMS:
             for make in Make:
                 server = lone_member(make, folder / name / make.value)
                 server.options["advertise-client-urls"] = server.url
-                self._servers[name, make] = server
-        self._dead = f"http://127.0.0.1:{free_ports(1)[0]}"
-        self.index = 0
+                servers[name, make] = server
+        return cls(servers)
 
-    def start(self):
-        for server in self._servers.values():
+    def start(self) -> None:
+        for server in {*self.servers.values()}:
             start_all([server])
 
-    def kill(self):
-        kill_all(list(self._servers.values()))
+    def kill(self) -> None:
+        kill_all(list(self.servers.values()))
 
-    def said(self, name: str, make: Make, row: Typed, **environ: str):
-        """Exit status, standard output and standard error of one of them."""
-        server = self._servers[name, make]
-        line = row.line.format(
-            server=server.url,
-            dead=self._dead,
-            index=self.index,
-            **{f"after{number}": self.index + number for number in range(1, 6)},
+    def said(self, name: str, make: Make, row: Typed) -> Said:
+        """What one of the programs said, in words that do not depend on places."""
+        server = self.servers[name, make]
+        words = {
+            "server": str(server.options["advertise-client-urls"]),
+            "dead": self.dead,
+            **self.words,
+        }
+        for number in range(6):
+            words[f"after{number}"] = str(self.index + number)
+        line = shlex.split(row.line.format(**words))
+        environ = dict(
+            each.split("=", 1) for each in shlex.split(row.environ.format(**words))
         )
-        words = shlex.split(line)
-        if "ENDPOINTS" not in environ and not any(
-            self.names_endpoint(w) for w in words
-        ):
-            words = ["--endpoints", server.url, *words]
-        status, *texts = PROGRAMS[name](words, row.stdin, environ)
-        return status, *(self._plain(text, server) for text in texts)
+        endpoints = ("--endpoint", "--peers", "-C", "ENDPOINT", "PEERS")
+        if not any(each.startswith(endpoints) for each in (*line, *environ)):
+            line = ["--endpoints", words["server"], *line]
+        status, *texts = PROGRAMS[name](line, row.stdin, environ)
+        return Said(status, *(self._plain(text, words) for text in texts))
 
-    def names_endpoint(self, word: str) -> bool:
-        return word.startswith(("--endpoint", "--peers", "-C"))
+    def _plain(self, text: str, words: dict[str, str]) -> str:
+        for name, word in words.items():
+            for shown in (word, word.partition("://")[2]):
+                if ":" in shown:
+                    text = text.replace(shown, f"<{name}>")
+        return _GUESS.sub("", _TIME.sub("<time>", text))
 
-    def _plain(self, text: str, server: Server) -> str:
-        text = text.replace(server.url, "<server>").replace(self._dead, "<dead>")
-        text = text.replace(f"127.0.0.1:{server.port}", "<address>")
-        text = text.replace(self._dead.removeprefix("http://"), "<dead address>")
-        return _TIME.sub("<time>", text)
-
-    def difference(self, row: Typed, shorten: Callable[[str], str]) -> str:
-        """What differs between the four, or from the row's exit status; or nothing."""
-        told = {
-            f"{name}, {make.value}": self.said(name, make, row)
-            for name in PROGRAMS
-            for make in Make
-        }
-        told = {
-            who: (status, shorten(out), err) for who, (status, out, err) in told.items()
-        }
-        if len(set(told.values())) == 1 and told["etcdctl, etcd"][0] == row.status:
+    def difference(
+        self, row: Typed, shorten: Callable[[str], str], makes: Sequence[Make]
+    ) -> str:
+        """What differs between them, or from the row's exit status; or nothing."""
+        told = {}
+        for name in PROGRAMS:
+            for make in makes:
+                status, out, err = self.said(name, make, row)
+                told[f"{name}, {make.value}"] = status, shorten(out), err
+        statuses = {status for status, _, _ in told.values()}
+        if len(set(told.values())) == 1 and statuses == {row.status}:
             return ""
         shown = "\n".join(f"{who}: {each}" for who, each in told.items())
         return f"{row.line} ({row.status} expected)\n{shown}"
 
     def agree(
-        self, rows: Sequence[Typed], shorten: Callable[[str], str] = lambda text: text
+        self,
+        rows: Sequence[Typed],
+        shorten: Callable[[str], str] = lambda text: text,
+        makes: Sequence[Make] = tuple(Make),
     ) -> None:
-        """All four say the same to each row, and end as it says."""
-        found = [self.difference(row, shorten) for row in rows]
+        """All say the same to each row, at servers of all makes, and end as it says."""
+        found = [self.difference(row, shorten, makes) for row in rows]
         found = [each for each in found if each]
         assert not found, "\n".join(found)
 
     def begin(self) -> None:
         """Nothing is there, and all four have the same index."""
-        servers = list(self._servers.values())
+        servers = list(self.servers.values())
         for server in servers:
             listed = json.loads(server.ask("/v2/keys")[2])["node"].get("nodes", [])
             for node in listed:

@@ -45,8 +45,8 @@ def etcdctl(words: Sequence[str], stdin: bytes, environ: Mapping[str, str]) -> S
         timeout=COMMAND_SECONDS,
         check=False,
     )
-    err = _STTY.sub("", done.stderr.decode())
-    return Said(done.returncode, done.stdout.decode(), err)
+    err = _STTY.sub("", _text(done.stderr))
+    return Said(done.returncode, _text(done.stdout), err)
 
 
 def kvctl(words: Sequence[str], stdin: bytes, environ: Mapping[str, str]) -> Said:
@@ -60,8 +60,12 @@ def kvctl(words: Sequence[str], stdin: bytes, environ: Mapping[str, str]) -> Sai
     texts = []
     for stream in (out, err):
         stream.flush()
-        texts.append(stream.buffer.getvalue().decode())
+        texts.append(_text(stream.buffer.getvalue()))
     return Said(status, *texts)
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "surrogateescape")
 
 
 PROGRAMS: dict[str, Program] = {"etcdctl": etcdctl, "kvctl": kvctl}

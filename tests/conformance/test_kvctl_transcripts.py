@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-import os
+import base64
+import json
+from http.client import HTTPConnection
 
 import pytest
 
-from kvd.testing.servers import missing_tools
+from kvd.testing.servers import Make, Server
 from tests.conformance.fourfold import Four, Typed
+from tests.conformance.oddserver import odd_server
+from tests.conformance.programs import PROGRAMS, require_etcdctl
+from tests.integration.secure import Folder, secured
 
 pytestmark = pytest.mark.oracle
 
@@ -162,16 +167,16 @@ WATCHES = [
     Typed("mkdir /w/d"),
     Typed("rm /w/a"),
     Typed("watch", 1),
-    Typed("watch --after-index {index} -r /w"),
+    Typed("watch --after-index {after0} -r /w"),
     Typed("watch /w/a --after-index {after1}"),
     Typed("watch -r --after-index {after2} /w"),  # passes by the directory
-    Typed("-o extended watch --after-index {index} /w/a"),
-    Typed("-o json watch -r --after-index {index} /w"),
+    Typed("-o extended watch --after-index {after0} /w/a"),
+    Typed("-o json watch -r --after-index {after0} /w"),
     Typed("-o json watch --after-index={after3} /w/a"),
-    Typed("-o yaml watch -r --after-index={index} /w"),
+    Typed("-o yaml watch -r --after-index={after0} /w"),
     Typed("exec-watch", 1),
     Typed("exec-watch /w", 1),
-    Typed("--debug watch --after-index {index} /w/a"),
+    Typed("--debug watch --after-index {after0} /w/a"),
 ]
 
 USAGE = [
@@ -278,13 +283,127 @@ DEBUG = [
 ]
 
 
+ODD = [
+    *(
+        Typed(f"--no-sync --endpoints {{odd}}/{how} get /a", status)
+        for how, status in {
+            "500": 4,
+            "502": 4,
+            "503": 4,
+            "599": 4,
+            "404": 4,
+            "401": 4,
+            "403": 4,
+            "418": 4,
+            "200": 0,
+            "201": 0,
+            "204": 4,
+            "empty": 4,
+            "text": 4,
+            "list": 4,
+            "half": 4,
+            "numbers": 4,
+            "surrogate": 0,
+            "raw": 0,
+            "more": 0,
+            "lost": 4,
+            "circle": 4,
+            "moved": 0,
+            "closes": 4,
+            "cut": 4,
+            "chunked": 0,
+            "torn": 4,
+            "old": 0,
+            "garbage": 4,
+        }.items()
+    ),
+    Typed("--no-sync --endpoints {odd}/500,{odd}/500 get /a", 4),
+    Typed("--no-sync --endpoints {odd}/500 set /a 1", 4),
+    Typed("--no-sync --endpoints {odd}/503 mk /a 1", 4),
+    Typed("--no-sync --endpoints {odd}/502 rm /a", 4),
+    Typed("--no-sync --endpoints {odd}/500,{server} ls"),
+    Typed("--endpoints {odd}/500 get /a", 4),
+    Typed("--endpoints {odd}/404 get /a", 4),
+    Typed("--endpoints {odd}/200 get /a", 4),
+    Typed("--endpoints {odd}/text get /a", 4),
+    Typed("--endpoints {odd}/closes get /a", 4),
+    Typed("--timeout 50ms --no-sync --endpoints {odd}/never get /a", 4),
+    Typed("--timeout 50ms --endpoints {odd}/never get /a", 4),
+    Typed("--total-timeout 50ms --endpoints {odd}/never get /a", 2),
+    Typed("--total-timeout 50ms --no-sync --endpoints {odd}/never set /a 1", 4),
+    Typed("--total-timeout 50ms --no-sync --endpoints {odd}/silent get /a", 4),
+    Typed("--timeout 50ms --no-sync --endpoints {odd}/never rm /a", 4),
+]
+
+
+ENVIRONMENT = [
+    Typed("set /a 1", environ="ENDPOINTS={server}"),
+    Typed("get /a", environ="ENDPOINT={server}"),
+    Typed("get /a", environ="PEERS={dead},{server}"),
+    Typed("--endpoints {server} get /a", environ="ENDPOINTS={dead}"),
+    Typed("--endpoint {server} get /a", 2, environ="ENDPOINTS={dead}"),
+    Typed("--peers {server} get /a", 2, environ="ENDPOINT={dead}"),
+    Typed("--peers {server} get /a", environ="PEERS={dead}"),
+    Typed("get /a", environ="USERNAME=root:pw"),
+    Typed("get /a", stdin=b"pw", environ="USERNAME=root"),
+    Typed("get /a", 1, environ="CERT_FILE=/none"),
+    Typed("--key-file /other get /a", 1, environ="CERT_FILE=/none"),
+    Typed("get /a", 1, environ="KEY_FILE=/none"),
+    Typed("get /a", 1, environ="CA_FILE=/none"),
+    Typed("get /a", environ="INSECURE_DISCOVERY=1"),
+]
+
+USERS = [
+    Typed("get /a", 4),
+    Typed("set /a 1", 4),
+    Typed("ls", 4),
+    Typed("watch /a", 4),
+    Typed("-u root:pw set /a 1"),
+    Typed("-u root:pw get /a"),
+    Typed("--username root get /a", stdin=b"pw\nrest"),
+    Typed("--username root get /a", stdin=b"pw\r\n"),
+    Typed("--username root get /a", 4),
+    Typed("-u root:wrong get /a", 4),
+    Typed("-u :pw get /a", 4),
+    Typed("-u nobody:pw get /a", 4),
+    Typed("-u 'ann::p w' set /ann/1 x"),
+    Typed("-u 'ann::p w' get /ann/1", 4),
+    Typed("-u 'ann::p w' set /a x", 4),
+    Typed("get /a", environ="USERNAME=root:pw"),
+    Typed("-u ann:no get /a", 4, environ="USERNAME=root:pw"),
+    Typed("-u root:pw --debug get /a"),
+]
+
+
+_OURS = "--ca-file {ca} --cert-file {cert} --key-file {key}"
+TLS = [
+    Typed(f"{_OURS} set /a sealed"),
+    Typed(f"{_OURS} get /a"),
+    Typed(f"{_OURS} --no-sync get /a"),
+    Typed(f"{_OURS} --debug get /a"),
+    Typed(f"{_OURS} --endpoints {{server}},{{dead}} ls"),
+    Typed("get /a", environ="CA_FILE={ca} CERT_FILE={cert} KEY_FILE={key}"),
+    Typed("--ca-file {other}/ca.pem --cert-file {cert} --key-file {key} get /a", 4),
+    Typed("--cert-file {cert} --key-file {key} get /a", 4),
+    Typed("get /a", 4),
+    Typed(f"{_OURS} --cert-file /none get /a", 1),
+    Typed("--ca-file {ca} --cert-file {cert} --key-file /none get /a", 1),
+]
+
+# The server says so only after the handshake, and may be cut short by its own end.
+UNWELCOME = [
+    Typed("--ca-file {ca} get /a"),
+    Typed(
+        "--ca-file {ca} --cert-file {other}/client-bert.pem "
+        "--key-file {other}/client-bert.key get /a",
+    ),
+]
+
+
 @pytest.fixture(scope="module")
 def started(oracle, tmp_path_factory):
-    missing = missing_tools("etcdctl")
-    if missing and os.environ.get("CI") != "true":
-        pytest.skip("no etcdctl (Debian: etcd-client)")
-    assert not missing
-    made = Four(tmp_path_factory.mktemp("four"))
+    require_etcdctl()
+    made = Four.lone(tmp_path_factory.mktemp("four"))
     try:
         made.start()
         yield made
@@ -325,3 +444,85 @@ def test_endpoints_are_taken_and_refused_alike(four):
 
 def test_curl_lines_are_the_same(four):
     four.agree(DEBUG)
+
+
+def test_strange_answers_are_judged_alike(four):
+    with odd_server() as four.words["odd"]:
+        four.agree(ODD)
+
+
+def test_the_environment_is_read_alike(four):
+    four.agree(ENVIRONMENT)
+
+
+def test_users_are_let_in_and_kept_out_alike(four):
+    for server in four.servers.values():
+        protect(server)
+    try:
+        four.agree(USERS)
+    finally:
+        for server in four.servers.values():
+            assert asked(server, "DELETE", "/v2/auth/enable") == 200
+
+
+def asked(server: Server, method: str, path: str, document: object = None) -> int:
+    """The status of a request of root's."""
+    connection = HTTPConnection("127.0.0.1", server.port, timeout=30)
+    basic = base64.b64encode(b"root:pw").decode()
+    body = None if document is None else json.dumps(document)
+    try:
+        connection.request(method, path, body, {"Authorization": f"Basic {basic}"})
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def protect(server: Server) -> None:
+    """Let root do anything, ann write below /ann, and everybody else nothing."""
+    rights = {"kv": {"read": [], "write": ["/ann/*"]}}
+    for path, document, status in (
+        ("/v2/auth/users/root", {"user": "root", "password": "pw"}, 201),
+        ("/v2/auth/roles/ann", {"role": "ann", "permissions": rights}, 201),
+        (
+            "/v2/auth/users/ann",
+            {"user": "ann", "password": ":p w", "roles": ["ann"]},
+            200,
+        ),
+        ("/v2/auth/enable", None, 200),
+    ):
+        assert asked(server, "PUT", path, document) == status
+    assert asked(server, "DELETE", "/v2/auth/roles/guest") == 200
+
+
+@pytest.fixture(scope="module")
+def sealed(started, tmp_path_factory):
+    """An etcd and a kvd that want certificates; both programs ask the same ones."""
+    folder = tmp_path_factory.mktemp("sealed")
+    files = Folder(folder / "certificates")
+    other = Folder(folder / "other")
+    servers = {make: secured(folder / make.value, files, 1, make)[0] for make in Make}
+    made = Four(
+        {(name, make): servers[make] for name in ("etcdctl", "kvctl") for make in Make}
+    )
+    made.words = {
+        "ca": files.file("ca.pem"),
+        "cert": files.file("client-anna.pem"),
+        "key": files.file("client-anna.key"),
+        "other": str(other.path),
+    }
+    try:
+        made.start()
+        yield made
+    finally:
+        made.kill()
+
+
+@pytest.mark.parametrize("make", Make, ids=lambda make: make.value)
+def test_tls_is_spoken_and_its_troubles_are_told_alike(sealed, make):
+    sealed.agree(TLS, makes=[make])
+    for row in UNWELCOME:
+        for name in PROGRAMS:
+            status, out, err = sealed.said(name, make, row)
+            assert status in {2, 4}
+            assert not out
+            assert err.startswith("Error:  client: etcd cluster is unavailable")
