@@ -27,11 +27,17 @@ class SimulatedCrash(BaseException):
 
 @implementer(IDelayedCall)
 class Timer:
-    """A call on the timeline; also what a member gets from ``callLater``."""
+    """
+    A call on the timeline; also what a member gets from ``callLater``.
+
+    :ivar asked_seconds: how long it was to wait, as ``callLater`` was asked; None: it
+        was not that, but a message, or the work of a disk.
+    """
 
     __slots__ = (
         "_timeline",
         "args",
+        "asked_seconds",
         "function",
         "kwargs",
         "process",
@@ -54,6 +60,7 @@ class Timer:
         self.args = args
         self.kwargs = kwargs
         self.process: Process | None = None
+        self.asked_seconds: float | None = None
         self.sequence = 0
         self.state = _PENDING
 
@@ -143,6 +150,17 @@ class Timeline:
                 return not condition()
         return True
 
+    def moving(self) -> list[Timer]:
+        """What is on its way now, in no order: all but calls that were to wait."""
+        return [
+            timer
+            for _, sequence, timer in self._heap
+            if timer.state == _PENDING
+            and timer.sequence == sequence
+            and not timer.asked_seconds
+            and (timer.process is None or timer.process.alive)
+        ]
+
     def pending(self) -> tuple[Timer, ...]:
         return tuple(
             timer
@@ -229,7 +247,9 @@ class Process:
         # Never early, as in a real reactor: a LoopingCall that is woken a rounding
         # error too soon would run twice, or for ever.
         seconds = delay / self.machine.rate + _LATE_SECONDS if delay else 0.0
-        return self.after(seconds, callable, *args, **kwargs)
+        timer = self.after(seconds, callable, *args, **kwargs)
+        timer.asked_seconds = delay
+        return timer
 
     def getDelayedCalls(self) -> tuple[Timer, ...]:
         return tuple(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
+import time
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -15,7 +16,7 @@ from twisted.python import usage
 from kvd.client import TLS, Client
 from kvd.client.endpoints import Endpoints
 from kvd.client.tls import Policy
-from kvd.monotonic import use_monotonic_clock
+from kvd.process import use_monotonic_clock
 from kvd.whenleader.settings import Settings
 from kvd.whenleader.what import What, what_of
 
@@ -163,7 +164,7 @@ def makeService(options: Options) -> IService:
     if settings is None or what is None:
         raise usage.UsageError("no options were parsed")
     # How long a leadership lasts must not depend on who sets the clock.
-    use_monotonic_clock(reactor)
+    use_monotonic_clock(reactor, time.monotonic)
     client = Client(
         reactor,
         settings.endpoints,
