@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from http import HTTPStatus
 from typing import Any, Final
 
 from kvd.kvctl.errors import BAD_ARGUMENTS, BadAnswer, ClusterError, Failed
@@ -116,18 +117,42 @@ def objects(document: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
     return values
 
 
+class Refused(BadAnswer):
+    """
+    The server will not do it.
+
+    :ivar status: of HTTP.
+    """
+
+    def __init__(self, text: str, status: int) -> None:
+        super().__init__(text)
+        self.status = status
+
+
 def check_status(answer: Answer, *expected: int) -> None:
-    """:raises BadAnswer: it is none of these, in etcdctl's words."""
+    """:raises Refused: it is none of these, in etcdctl's words."""
     if answer.status not in expected:
-        raise BadAnswer(f"unexpected status code {answer.status}")
+        raise Refused(f"unexpected status code {answer.status}", answer.status)
 
 
 def check_accepted(answer: Answer, expected: Sequence[int]) -> None:
-    """:raises BadAnswer: with the server's words, if its status is none of these."""
+    """
+    As :func:`check_status`, with the server's words.
+
+    :raises BadAnswer: it has none.
+    """
     if answer.status not in expected:
-        raise BadAnswer(text(read(answer.body), "message"))
+        raise Refused(text(read(answer.body), "message"), answer.status)
 
 
-def refused(error: ClusterError, before: str = "") -> Failed:
-    """What ends a command: the bare words, perhaps with others before them."""
-    return Failed(BAD_ARGUMENTS, f"{before}{error}")
+def refused(error: ClusterError, before: str = "", hint: str = "") -> Failed:
+    """
+    What ends a command: the bare words, perhaps with others before them.
+
+    :param hint: for a terminal, unless there is a better one.
+    """
+    if isinstance(error, Refused) and error.status == HTTPStatus.UNAUTHORIZED:
+        hint = (
+            "--username NAME says who asks: here it has to be a user in the role root"
+        )
+    return Failed(BAD_ARGUMENTS, f"{before}{error}", hint)

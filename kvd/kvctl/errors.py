@@ -19,12 +19,15 @@ class Failed(KvdError):
 
     :ivar status: the process's exit status.
     :ivar text: for standard error, a line end follows; may have several lines.
+    :ivar hint: what may be done about it; only a terminal sees it, since etcdctl says
+        nothing of the kind.
     """
 
-    def __init__(self, status: int, text: str) -> None:
+    def __init__(self, status: int, text: str, hint: str = "") -> None:
         super().__init__(text)
         self.status = status
         self.text = text
+        self.hint = hint
 
 
 class UsageProblem(KvdError):

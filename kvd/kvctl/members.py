@@ -11,13 +11,17 @@ from kvd.kvctl.cluster import MEMBERS, Cluster
 from kvd.kvctl.command import Command
 from kvd.kvctl.context import Context
 from kvd.kvctl.endpoint import target_of
-from kvd.kvctl.errors import BAD_ARGUMENTS, ClusterError, Failed
+from kvd.kvctl.errors import BAD_ARGUMENTS, AllFailed, ClusterError, Failed
 from kvd.kvctl.wire import JSON
 
 _LEADER: Final = f"{MEMBERS}/leader"
 _ABOUT_REMOVAL: Final = (
     "For more details, read the documentation at https://github.com/etcd-io/etcd/blob/"
     "master/Documentation/runtime-configuration.md#remove-a-member\n"
+)
+_IF_REFUSED: Final = (
+    "members say this, too, when they refuse a change that would leave too few of them "
+    "running (strict-reconfig-check)"
 )
 
 
@@ -112,7 +116,7 @@ def _add(context: Context) -> int:
         context.say(f"Added member named {name} with ID {added.id} to cluster")
         listed = members(cluster, deadline)
     except ClusterError as error:
-        raise documents.refused(error) from None
+        raise _not_changed(error) from None
     context.say("")
     for line in environment(name, added, listed):
         context.say(line)
@@ -146,7 +150,7 @@ def _remove(context: Context) -> int:
         documents.check_status(answer, 204, 410)
     except ClusterError as error:
         before = f"Received an error trying to remove member {given}: "
-        raise documents.refused(error, before) from None
+        raise _not_changed(error, before) from None
     context.say(f"Removed member {given} from cluster")
     return 0
 
@@ -166,7 +170,7 @@ def _update(context: Context) -> int:
         documents.check_status(answer, 204, 404, 409)
         documents.check_accepted(answer, (204,))
     except ClusterError as error:
-        raise documents.refused(error) from None
+        raise _not_changed(error) from None
     context.say(f"Updated member with ID {given} in cluster")
     return 0
 
@@ -193,6 +197,12 @@ def _urls(*given: str) -> bytes:
         return documents.written({"peerURLs": peer_urls(given)}).encode()
     except BadUrlError as error:
         raise Failed(BAD_ARGUMENTS, str(error)) from None
+
+
+def _not_changed(error: ClusterError, before: str = "") -> Failed:
+    """A refusal looks like the lack of a leader: both have the status 500."""
+    had_answers = isinstance(error, AllFailed) and not error.connection
+    return documents.refused(error, before, _IF_REFUSED if had_answers else "")
 
 
 def _place(member_id: str) -> str:

@@ -49,6 +49,8 @@ def run(argv: Sequence[str], environ: Mapping[str, str], streams: Streams) -> in
         return _run(argv, environ, streams)
     except Failed as failure:
         _end_with(streams, failure.text)
+        if failure.hint and streams.err.isatty():
+            _end_with(streams, f"hint: {failure.hint}")
         return failure.status
     except UsageProblem as problem:
         _end_with(streams, str(problem))

@@ -24,12 +24,14 @@ class Ended(NamedTuple):
     What came of a command.
 
     :ivar asked: method, target and body of each request.
+    :ivar hint: what a terminal would see besides.
     """
 
     status: int
     out: str
     err: str
     asked: list[tuple[str, str, str]]
+    hint: str
 
 
 class Wire:
@@ -95,12 +97,12 @@ def ended(context: Context, run=None, **others) -> Ended:
     """Run the context's command, or another function in its place."""
     run = run or context.path[-1].run
     try:
-        status, said = run(context, **others), ""
+        status, said, hint = run(context, **others), "", ""
     except Failed as failure:
-        status, said = failure.status, f"{failure.text}\n"
+        status, said, hint = failure.status, f"{failure.text}\n", failure.hint
     out, err = (each.getvalue() for each in context.streams[1:])
     assert not context.wire.answers, "nobody asked for the rest"
-    return Ended(status, out, err + said, context.wire.asked)
+    return Ended(status, out, err + said, context.wire.asked, hint)
 
 
 def run(line: str, *answers, stdin: bytes = b"") -> Ended:

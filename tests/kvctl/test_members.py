@@ -2,6 +2,7 @@
 
 import pytest
 
+from kvd.kvctl.errors import EndpointFailed
 from kvd.kvctl.members import Member, environment
 from tests.kvctl.answering import run
 
@@ -178,3 +179,21 @@ def test_who_gives_a_name_is_told_the_id_of_everybody_with_that_name():
     assert ended.err.endswith(
         "Couldn't find a member in the cluster with an ID of one.\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("line", "before"),
+    [
+        ("member add two http://b:1", []),
+        ("member update b2 http://b:1", []),
+        ("member remove b2", [BOTH]),
+    ],
+)
+def test_a_refusal_that_looks_like_the_lack_of_a_leader_has_a_hint(line, before):
+    ended = run(line, *before, (500, {"message": "Internal Server Error"}))
+    assert ended.status == 1
+    assert "has no leader" in ended.err
+    assert "strict-reconfig-check" in ended.hint
+    nobody = EndpointFailed("http://m1:2379", "dial tcp: no", connection=True)
+    assert run(line, *before, nobody).hint == ""
+    assert run(line, *before, (400, {})).hint == ""

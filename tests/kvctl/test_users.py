@@ -165,3 +165,13 @@ def test_the_switch(line, method, said):
     assert ended.asked == [(method, "/v2/auth/enable", "")]
     ended = run(line, (409, {"message": "auth: already so"}))
     assert (ended.status, ended.out, ended.err) == (1, "", "auth: already so\n")
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["user list", "user get ann", "user add a:b", "role list", "auth enable"],
+)
+def test_who_does_not_say_who_asks_has_a_hint(line):
+    ended = run(line, (401, {"message": "Insufficient credentials"}))
+    assert (ended.status, "--username" in ended.hint) == (1, True)
+    assert run(line, (404, {"message": "none"})).hint == ""
