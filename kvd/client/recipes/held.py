@@ -5,10 +5,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Coroutine
+from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
+
+
+class Place(Protocol):
+    """What stands for it in the cluster."""
+
+    def check(self) -> None:
+        """Say so now if it was lost, before anything else is done."""
+
+    # Any, Any: what goes into a coroutine from outside, nobody looks at.
+    def withdraw(self) -> Coroutine[Any, Any, None]:
+        """Give it up."""
 
 
 class Held:
@@ -21,22 +32,26 @@ class Held:
     .. versionadded:: 0.1
     """
 
-    # Any, Any: what goes into a coroutine from outside, nobody looks at.
-    def __init__(
-        self, token: int, withdraw: Callable[[], Coroutine[Any, Any, None]]
-    ) -> None:
-        self._withdraw = withdraw
+    def __init__(self, token: int, place: Place) -> None:
+        self._place = place
         self._why: str | None = None
         self._listeners: list[Deferred[str]] = []
         self.token = token
 
     @property
     def is_held(self) -> bool:
-        """Whether it is still held, as far as can be known here."""
+        """
+        Whether it is still held, as far as can be known here.
+
+        The clock is looked at, so it is right even where the program was stopped just
+        before, and has not heard yet.
+        """
+        self._place.check()
         return self._why is None
 
     def when_lost(self) -> Deferred[str]:
         """Fires with the reason when it is no longer held, or when it was released."""
+        self._place.check()
         heard: Deferred[str] = Deferred()
         if self._why is not None:
             heard.callback(self._why)
@@ -46,8 +61,9 @@ class Held:
 
     def release(self) -> Deferred[None]:
         """Let the next one have it; fires when the key is gone. Never fails."""
+        self._place.check()
         self.end("it was released")
-        return Deferred.fromCoroutine(self._withdraw())
+        return Deferred.fromCoroutine(self._place.withdraw())
 
     def end(self, why: str) -> None:
         """It is over; who listens is told so, once."""

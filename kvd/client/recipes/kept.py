@@ -26,6 +26,7 @@ from kvd.client.errors import (
 
 AGAIN_SECONDS: Final = 0.2
 """Between a request that failed and the next one like it."""
+_NOT_REFRESHED: Final = "it could not be kept alive"
 
 
 def unique_text() -> str:
@@ -83,6 +84,7 @@ class Kept:
         self._lost = lost
         self._key = ""
         self._until_seconds = 0.0
+        self._relied_seconds = 0.0
         self._deadline: IDelayedCall | None = None
         self._keeping: Deferred[None] | None = None
 
@@ -118,6 +120,13 @@ class Kept:
             # Nobody may remove it any more, or the client is closed: it runs out.
             return
 
+    def check(self) -> None:
+        """Notice now if it was lost: who slept may be run before his timers are."""
+        if self._deadline is None or not self._deadline.active():
+            return
+        if self._clock.seconds() >= self._relied_seconds:
+            self._lose(_NOT_REFRESHED)
+
     def stop(self) -> None:
         """Keep it alive no longer, and say nothing of it any more."""
         if self._deadline is not None and self._deadline.active():
@@ -151,11 +160,11 @@ class Kept:
         if self._deadline is not None and self._deadline.active():
             self._deadline.cancel()
         self._until_seconds = begun_seconds + self._times.ttl
-        relied = self._until_seconds - self._times.margin_seconds
+        self._relied_seconds = self._until_seconds - self._times.margin_seconds
         self._deadline = self._clock.callLater(
-            max(0.0, relied - self._clock.seconds()),
+            max(0.0, self._relied_seconds - self._clock.seconds()),
             self._lose,
-            "it could not be kept alive",
+            _NOT_REFRESHED,
         )
 
     def _lose(self, why: str) -> None:

@@ -18,6 +18,7 @@ from kvd.client.errors import (
     Unknown,
 )
 from kvd.client.recipes.kept import AGAIN_SECONDS
+from kvd.client.recipes.looking import look
 from kvd.client.values import Response
 
 
@@ -72,17 +73,12 @@ class Register:
         :param until_seconds: of the client's clock; tried again until then.
         :raises NoAnswer: nobody answered until then.
         """
-        while True:
-            try:
-                return _seen(await self._client.get(self._key, quorum=True))
-            except KeyNotFound as absent:
-                return attrs.evolve(ABSENT, etcd_index=absent.index)
-            except BadAnswer:
-                raise
-            except (NoAnswer, Unknown):
-                if self._clock.seconds() >= until_seconds:
-                    raise
-                await deferLater(self._clock, AGAIN_SECONDS)
+        try:
+            return _seen(
+                await look(self._client, self._key, until_seconds=until_seconds)
+            )
+        except KeyNotFound as absent:
+            return attrs.evolve(ABSENT, etcd_index=absent.index)
 
     async def change(
         self,

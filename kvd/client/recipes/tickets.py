@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from twisted.internet.task import deferLater
-
 from kvd.client.client import Client
-from kvd.client.errors import BadAnswer, ClientError, KeyNotFound, NoAnswer, Unknown
-from kvd.client.recipes.kept import AGAIN_SECONDS, Gone, Kept, Times
+from kvd.client.errors import BadAnswer, ClientError, KeyNotFound, Unknown
+from kvd.client.recipes.kept import Gone, Kept, Times
+from kvd.client.recipes.looking import look
 from kvd.client.values import Event, Node
 
 
@@ -76,14 +75,9 @@ class Ticket:
         """
         while True:
             try:
-                listed = await self._client.get(self._folder, quorum=True)
+                listed = await look(self._client, self._folder)
             except KeyNotFound:
                 raise Gone("its directory is gone") from None
-            except BadAnswer:
-                raise
-            except (NoAnswer, Unknown):
-                await deferLater(self._clock, AGAIN_SECONDS)
-                continue
             nodes = [each for each in listed.node.nodes if not each.dir]
             if not any(map(self._is_own, nodes)):
                 raise Gone("its key is gone")
@@ -92,6 +86,10 @@ class Ticket:
                 return
             last = max(before, key=lambda each: each.created_index)
             await self._removed(last, listed.etcd_index)
+
+    def check(self) -> None:
+        """Notice now if it was lost."""
+        self._kept.check()
 
     async def withdraw(self) -> None:
         """Give the place up; returns at the latest when it has run out by itself."""
@@ -120,14 +118,8 @@ class Ticket:
 
     async def _own(self) -> Node | None:
         """Its key; None: there is none now."""
-        while True:
-            try:
-                listed = await self._client.get(self._folder, quorum=True)
-            except KeyNotFound:
-                return None
-            except BadAnswer:
-                raise
-            except (NoAnswer, Unknown):
-                await deferLater(self._clock, AGAIN_SECONDS)
-            else:
-                return next(filter(self._is_own, listed.node.nodes), None)
+        try:
+            nodes = (await look(self._client, self._folder)).node.nodes
+        except KeyNotFound:
+            return None
+        return next(filter(self._is_own, nodes), None)

@@ -85,6 +85,7 @@ class Turns:
             await ticket.enter()
             waiting = Deferred.fromCoroutine(ticket.turn())
             await waiting
+            ticket.check()
             if lost:
                 raise Gone(lost[0])
         except NoAnswer:  # nothing was created
@@ -98,5 +99,5 @@ class Turns:
         except ClientError:
             await ticket.withdraw()
             raise
-        held = Held(ticket.token, ticket.withdraw)
+        held = Held(ticket.token, ticket)
         return held

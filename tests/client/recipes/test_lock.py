@@ -158,6 +158,30 @@ def test_the_holder_is_told_before_the_key_can_be_gone(cluster, lock):
     assert not [each for each in cluster.clock.getDelayedCalls() if each.active()]
 
 
+@pytest.mark.parametrize("look", [lambda held: held.is_held, lambda held: None])
+def test_one_that_slept_knows_before_its_timers_are_run(cluster, lock, look):
+    held = acquired(cluster, lock)
+    lost = held.when_lost()
+    cluster.clock.rightNow += 27
+    assert not look(held)
+    held.release()
+    assert result(lost) == "it could not be kept alive"
+    assert result(held.when_lost()) == "it could not be kept alive"
+
+
+def test_one_that_slept_until_it_was_its_turn_enters_again(cluster, lock):
+    acquiring = lock.acquire()
+    created(cluster, 7)
+    cluster.clock.rightNow += 27
+    listed(cluster, key(7, "u1"))
+    assert cluster.last.method == "DELETE"
+    cluster.last.answer(404, refusal(100))
+    cluster.clock.advance(0.2)
+    created(cluster, 9, "u2")
+    listed(cluster, key(9, "u2"))
+    assert result(acquiring).token == 9
+
+
 @pytest.mark.parametrize("code", [100, 101, 102])
 def test_the_holder_is_told_when_its_key_is_gone(cluster, lock, code):
     held = acquired(cluster, lock)
