@@ -25,6 +25,7 @@ SAID = {
     "client.watch": "set /jobs/2 mop\n",
     "Lock(": "it is our turn: True True\nit was released\n",
     "Election(": "host-1 leads True\nnow None\n",
+    "Queue(": "sweep 1 True\nsweep 2\nmop 1\n()\n",
     "Counter(": "1 11\n16\n16 is not added twice\n",
     "Barrier(": "it is closed: True True\npassed\n",
     "client.members": "alone http://127.0.0.1:12379\n{version} True\n",
