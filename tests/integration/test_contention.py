@@ -19,6 +19,7 @@ from tests.integration.contention.judges import (
     judge_barriers,
     judge_counter,
     judge_observers,
+    judge_queue,
     judge_turns,
 )
 from tests.integration.contention.roles import TTL
@@ -28,7 +29,17 @@ SECONDS = float(os.environ.get("KVD_CONTENTION_SECONDS", "12"))
 SEED = int(os.environ.get("KVD_CONTENTION_SEED", random.randrange(1 << 32)))
 AGAIN = f"KVD_CONTENTION_SEED={SEED} KVD_CONTENTION_SECONDS={SECONDS:g}"
 HERE = "tests.integration.contention"
-ROLES = ("lock", "lead", "observe", "count", "count_by_name", "gate", "go")
+ROLES = (
+    "lock",
+    "lead",
+    "observe",
+    "count",
+    "count_by_name",
+    "gate",
+    "go",
+    "put",
+    "take",
+)
 WORKERS = 4
 
 
@@ -53,18 +64,22 @@ def everybody(record, *marks):
 def enough(record):
     """Whether so much was done that something would have shown."""
     return (
-        everybody(record, "held", "saw", "added", "blocked", "passed")
+        everybody(record, "held", "saw", "added", "blocked", "passed", "put", "worked")
         and record.count("held", of="lock") >= 20
         and record.count("held", of="election") >= 20
         and record.count("saw") >= 30
         and record.count("added", of="counter") >= 100
         and record.count("added", of="named") >= 100
         and record.count("passed") >= 50
+        and record.count("done") >= 50
     )
 
 
-def at_rest(record):
-    return everybody(record, "gate left open", "went home")
+def listed(members, directory):
+    """What is in it, as one asks who has a quorum."""
+    status, _, body = members[0].ask(f"/v2/keys{directory}?quorum=true")
+    assert status == 200, body
+    return json.loads(body)["node"].get("nodes", [])
 
 
 def number_of(members, name):
@@ -90,10 +105,11 @@ class Judgement:
             workers=WORKERS,
             seconds=seconds,
         )
+        self.members, self.root = members, root
         chronicle = Chronicle(members, root, SEED)
         chronicle.start()
         try:
-            self.record = record = self.storm.run(enough, at_rest)
+            self.record = record = self.storm.run(enough, self.at_rest)
             history = chronicle.finish()
         finally:
             chronicle.stop()
@@ -106,11 +122,18 @@ class Judgement:
             "election": judge_turns(record, "election", TTL),
             "observers": judge_observers(record, history, f"{root}/election"),
             "barriers": judge_barriers(record),
+            "queue": judge_queue(record, history, f"{root}/queue"),
             **counters,
         }
 
+    def at_rest(self, record):
+        """Everybody stopped, and all work is done."""
+        return everybody(
+            record, "gate left open", "went home", "stopped putting"
+        ) and not listed(self.members, f"{self.root}/queue/items")
 
-JUDGES = ("lock", "election", "observers", "barriers", "counter", "named")
+
+JUDGES = ("lock", "election", "observers", "barriers", "queue", "counter", "named")
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from tests.integration.contention.judges import (
     judge_barriers,
     judge_counter,
     judge_observers,
+    judge_queue,
     judge_turns,
     leaders,
 )
@@ -220,6 +221,74 @@ def test_never_passing_is_noticed_but_of_who_was_killed(told):
     pass_gates(told, ("a", "waiting"), ("b", "waiting"))
     told.kill("b", 5)
     assert judge_barriers(told.record) == ["a never passed g"]
+
+
+class Worked(Told):
+    """A queue in which two items were put and done, one of them in two tries."""
+
+    def __init__(self):
+        super().__init__()
+        self.history = [
+            self.happened(1, "create", "items/1", "0 0 m a"),
+            self.happened(2, "create", "items/2", "0 0 m b"),
+            self.happened(3, "create", "claims/1"),
+            self.happened(4, "create", "claims/2"),
+            self.happened(5, "expire", "claims/1"),
+            self.happened(6, "create", "claims/1"),
+            self.happened(7, "compareAndDelete", "items/1"),
+            self.happened(8, "compareAndDelete", "items/2"),
+        ]
+        for text in "ab":
+            self.note("p", 0.0, "putting", text=text)
+            self.note("p", 0.1, "put", text=text)
+        self.try_item("w", "a", 3, 1.0, 2.0, attempts=1)
+        self.kill("w", 2.0)
+        self.try_item("v", "a", 6, 3.0, 4.0, attempts=2)
+        self.note("v", 3.5, "worked", text="a")
+        self.note("v", 4.1, "done", text="a")
+        self.try_item("x", "b", 4, 1.5, 2.5, attempts=1)
+        self.note("x", 2.0, "worked", text="b")
+
+    def happened(self, index, action, name, value="c"):
+        return Happened(index, action, f"/q/{name}", value, index)
+
+    def try_item(self, who, text, token, begun, over, *, attempts):
+        self.hold(who, token, begun, over, of=f"item {text}", attempts=attempts)
+
+    def forget(self, what, text):
+        self.notes = [
+            note
+            for note in self.notes
+            if (note.what, note.facts.get("text")) != (what, text)
+        ]
+
+    def judged(self):
+        return judge_queue(self.record, self.history, "/q")
+
+
+def test_a_queue_whose_items_were_done_is_accepted():
+    assert Worked().judged() == []
+
+
+@pytest.mark.parametrize(
+    ("breach", "said"),
+    [
+        (lambda told: told.forget("worked", "a"), "never done"),
+        (lambda told: told.forget("worked", "a"), "nobody worked on it"),
+        (lambda told: told.forget("putting", "b"), "never put"),
+        (
+            lambda told: told.try_item("y", "a", 9, 3.9, 5.0, attempts=3),
+            "held it while",
+        ),
+        (lambda told: told.try_item("y", "a", 9, 5.0, 6.0, attempts=3), "came again"),
+        (lambda told: told.try_item("y", "b", 9, 5.0, 6.0, attempts=1), "was tried"),
+        (lambda told: told.history.pop(2), "order"),
+    ],
+)
+def test_a_queue_that_breaks_its_promise_is_noticed(breach, said):
+    told = Worked()
+    breach(told)
+    assert any(said in problem for problem in told.judged())
 
 
 def test_notes_are_read_up_to_the_last_whole_line(tmp_path):

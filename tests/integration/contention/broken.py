@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.internet.defer import Deferred, succeed
 
-from kvd.client.recipes import Barrier, Counter
+from kvd.client.recipes import Barrier, Counter, claims, counter
 from kvd.client.recipes.register import Register, Seen
 from kvd.client.recipes.tickets import Ticket
 from tests.integration.contention import roles
@@ -41,16 +41,27 @@ async def observe(work: Work) -> None:
     await roles.observe(work)
 
 
-async def _overwrite(register: Register, seen: Seen, value: str, **_: object) -> Seen:
-    """Whatever there is meanwhile."""
-    await register._client.set(register._key, value)
-    return seen
+class _Careless(Register):
+    """Whatever there is meanwhile, it is overwritten."""
+
+    async def change(
+        self, seen: Seen, value: str, *, ttl: int | None = None, **_: object
+    ) -> Seen:
+        made = await self._client.set(self._key, value, ttl=ttl)
+        index = made.node.modified_index
+        return Seen(value, index, made.node.created_index, index)
 
 
 async def count(work: Work) -> None:
     """A counter that compares with nothing."""
-    Register.change = _overwrite
+    counter.Register = _Careless
     await roles.count(work)
+
+
+async def take(work: Work) -> None:
+    """A queue whose items one claims though another one has."""
+    claims.Register = _Careless
+    await roles.take(work)
 
 
 async def count_by_name(work: Work) -> None:
@@ -72,3 +83,4 @@ async def go(work: Work) -> None:
 
 
 gate = roles.gate
+put = roles.put

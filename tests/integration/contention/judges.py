@@ -178,3 +178,52 @@ def judge_barriers(record: Record) -> list[str]:
         if who not in record.killed:
             problems.append(f"{who} never passed {gate}")
     return problems
+
+
+def judge_queue(
+    record: Record, history: Sequence[Happened], directory: str
+) -> list[str]:
+    """
+    What was put is worked on, one at a time, and not any more once it is done.
+
+    By history, items are claimed for the first time in the order in which they were
+    put, and none is gone that nobody worked on.
+    """
+    worked = {note["text"] for note in record.of("worked")}
+    put = {note["text"] for note in record.of("put")}
+    tried = {note["text"] for note in record.of("putting")}
+    problems = [f"{text} was put, and never done" for text in put - worked]
+    problems += [f"{text} was done, and never put" for text in worked - tried]
+    done: dict[str, float] = {}
+    for note in record.of("done"):
+        done.setdefault(note["text"], note.at)
+    for text in worked | put:
+        of = f"item {text}"
+        problems += at_once(record, of)
+        attempts = [hold.facts["attempts"] for hold in holds(record, of)]
+        if attempts != sorted(set(attempts)):
+            problems.append(f"{text} was tried {attempts}")
+        again = [
+            each for each in holds(record, of) if each.begun > done.get(text, 1e99)
+        ]
+        if again:
+            problems.append(f"{text} was done, and came again: {again}")
+    return [*problems, *_in_order(history, directory, worked)]
+
+
+def _in_order(
+    history: Sequence[Happened], directory: str, worked: set[str]
+) -> Iterator[str]:
+    texts: dict[str, str] = {}
+    claimed: dict[str, int] = {}
+    for event in history:
+        folder, _, name = event.key.rpartition("/")
+        if folder == f"{directory}/items" and event.action == "create":
+            texts[name] = (event.value or "").rpartition(" ")[2]
+        elif folder == f"{directory}/items" and event.removed:
+            if texts[name] not in worked:
+                yield f"{texts[name]} is gone, and nobody worked on it"
+        elif folder == f"{directory}/claims" and not event.removed:
+            claimed.setdefault(name, len(claimed))
+    if list(claimed) != sorted(claimed):
+        yield f"claimed in the order {[texts[name] for name in claimed]}"

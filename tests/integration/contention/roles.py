@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from kvd.client import NoAnswer, Unknown
-from kvd.client.recipes import Barrier, Counter, Election, Held, Lock
+from kvd.client.recipes import (
+    Barrier,
+    Counter,
+    Election,
+    Full,
+    Held,
+    Lock,
+    Overtaken,
+    Queue,
+)
 from tests.integration.contention.program import Work
 
 TTL = 3
@@ -116,3 +125,43 @@ async def go(work: Work) -> None:
         work.note("passed", gate=name)
         await work.pause(0.05, 0.15)
     work.note("went home")
+
+
+async def put(work: Work) -> None:
+    """Put work into the queue, each piece once, as long as there is room."""
+    queue = Queue(work.client, f"{work.root}/queue", size_max=20, patience_seconds=4)
+    serial = 0
+    while not work.calm:
+        serial += 1
+        text = f"{work.who}-{serial}"
+        work.note("putting", text=text)
+        try:
+            name = await work.until_over(queue.put(text))
+        except (Full, NoAnswer) as problem:
+            work.note("not put", text=text, why=str(problem))
+        except Unknown:
+            work.note("maybe put", text=text)
+        else:
+            work.note("put", text=text, name=name)
+        await work.pause(0.1, 0.4)
+    work.note("stopped putting")
+
+
+async def take(work: Work) -> None:
+    """Take work, give one in ten back, and do the rest."""
+    queue = Queue(work.client, f"{work.root}/queue", **TIMES)
+    while True:
+        claim = await work.until_over(queue.take())
+        text = claim.item.text
+        noted(work, f"item {text}", claim, attempts=claim.item.attempts)
+        await work.pause(0.02, 0.1)
+        if work.chance.random() < 0.1:
+            await claim.release()
+            continue
+        work.note("worked", text=text)
+        try:
+            await work.until_over(claim.done())
+        except (Overtaken, NoAnswer, Unknown) as problem:
+            work.note("not done", text=text, why=str(problem))
+        else:
+            work.note("done", text=text)
