@@ -21,6 +21,10 @@ from tests.integration.reader import needs_clients
 FOLLOWED = (
     ("README.rst", ""),
     ("docs/quickstart.rst", ""),
+    ("docs/tutorial-discovery.rst", ""),
+    ("docs/tutorial-locks.rst", ""),
+    ("docs/tutorial-queue.rst", ""),
+    ("docs/tutorial-configuration.rst", ""),
     ("docs/v2-api.rst", ""),
     ("docs/operating.rst", ""),
     ("docs/clusters.rst", "Founding a cluster"),
