@@ -12,9 +12,11 @@ reader writes. Comments before a block say what is not to be seen:
     the same of other programs; nothing else is typed before what is shown is there
 ``.. test: waits``
     the same of a program that waits for an event; what is shown comes later
+``.. test: seen WORD``
+    where the text says so, it has come; no block belongs to this
 ``.. test: ended WORD``, ``.. test: killed WORD``
     where the text says so, Ctrl-C or ``kill -9`` end what was started in a terminal of
-    its own by a line with the word in it, or all of it; no block belongs to this
+    its own by a line with the word in it, or all of it
 """
 
 from __future__ import annotations
@@ -105,15 +107,15 @@ class File:
 
 
 @attrs.frozen
-class End:
-    """The end of what was started by a line with the word; ``how`` is ended or killed."""
+class Told:
+    """Of what a line with the word has started; ``how`` is seen, ended or killed."""
 
     chapter: str
     how: str
     word: str
 
 
-Step = Commands | File | End
+Step = Commands | File | Told
 
 
 class _Code(Directive):
@@ -181,8 +183,8 @@ def _everything(document: str) -> Iterator[Step]:
             word, _, argument = rest.partition(" ")
             if kind != "test":
                 continue
-            if word in {"ended", "killed"}:
-                yield End(chapter, word, argument)
+            if word in {"seen", "ended", "killed"}:
+                yield Told(chapter, word, argument)
             else:
                 assert word in {"servers", "runs", "waits"}, f"{document}: {rest}"
                 how = word

@@ -7,122 +7,26 @@ import re
 import shutil
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from http.client import HTTPConnection, HTTPException
 from itertools import count
 from pathlib import Path
 
-import attrs
 import pytest
 
 from kvd.testing.servers import HOST, free_ports, missing_tools
-from tests.integration.pages import ROOT, Commands, End, File, Line, Step, steps
+from tests.integration.pages import ROOT, Commands, File, Line, Step, Told, steps
+from tests.integration.terminals import Running, Terminal, kill, trimmed, until
 
-START_SECONDS = 60
 END_SECONDS = 20
 CLIENTS = ("2379", "12379", "22379", "32379", "42379")
 PEERS = ("2380", "12380", "22380", "32380", "42380")
 PORTS = (*CLIENTS, *PEERS)
 _PORT = re.compile(r"\b[1-4]?23(?:79|80)\b")
+_WATCHES = re.compile(r"^etcd_debugging_store_watch_requests_total (\S+)", re.MULTILINE)
 # Without options these take the usual ports, so the environment has to say others. The
 # folder of the test is no copy of the project, so there is nothing to install in it.
 _ON_DEFAULTS = {"make run": "make run -o .venv/.installed"}
-
-
-def until(holds: Callable[[], bool], what: Callable[[], str]) -> None:
-    """Return once it holds."""
-    deadline = time.monotonic() + START_SECONDS
-    while not holds():
-        assert time.monotonic() < deadline, what()
-        time.sleep(0.03)
-
-
-@attrs.define
-class Running:
-    """What a line has started in a terminal of its own."""
-
-    line: Line
-    process: subprocess.Popen[bytes]
-    log: Path
-
-    def said(self) -> str:
-        return self.log.read_text(encoding="utf-8")
-
-    def wait_said(self, text: str) -> None:
-        """Return once it has said so; it must not end before."""
-
-        def said() -> bool:
-            ended = self.process.poll() is not None
-            found = text in self.said()
-            assert found or not ended, self.said()
-            return found
-
-        until(said, self.said)
-
-    def wait_shown(self) -> None:
-        """Return once there is what the page shows."""
-        pattern = self.line.pattern()
-        until(
-            lambda: pattern.fullmatch(_trimmed(self.said())) is not None,
-            lambda: f"$ {self.line.command}\n{self.said()}\nnot\n{self.line.shown}",
-        )
-
-
-def _trimmed(text: str) -> str:
-    """Without blanks at the ends of lines and empty lines at both ends."""
-    lines = "\n".join(line.rstrip() for line in text.splitlines()).strip("\n")
-    return f"{lines}\n" if lines else ""
-
-
-class Terminal:
-    """One shell: what is exported, defined and entered stays so for later lines."""
-
-    def __init__(self, folder: Path, environment: dict[str, str], log: Path) -> None:
-        self.log = log
-        self.status = 0
-        self._numbers = count(1)
-        self._read = 0
-        with open(log, "wb") as out:
-            self.process = subprocess.Popen(
-                ["bash"],
-                cwd=folder,
-                env=environment,
-                stdin=subprocess.PIPE,
-                stdout=out,
-                stderr=out,
-                start_new_session=True,
-            )
-
-    def type(self, command: str) -> str:
-        """Run it to its end; what it said. Its exit status is kept."""
-        mark = f"end of line {next(self._numbers)}"
-        assert self.process.stdin is not None
-        self.process.stdin.write(
-            f"(exit {self.status})\n{{ {command}\n}} < /dev/null\n"
-            f"printf '\\n-- %s: %d\\n' '{mark}' $?\n".encode()
-        )
-        self.process.stdin.flush()
-        end = re.compile(rf"\n-- {mark}: (\d+)\n")
-        until(
-            lambda: end.search(self._said()) is not None,
-            lambda: f"$ {command}\n{self._said()}",
-        )
-        said = self._said()
-        found = end.search(said)
-        assert found is not None
-        self._read += len(said[: found.end()].encode())
-        self.status = int(found[1])
-        return said[: found.start()]
-
-    def close(self) -> None:
-        """With whatever was left running in the background."""
-        assert self.process.stdin is not None
-        _kill(self.process)
-        self.process.stdin.close()
-
-    def _said(self) -> str:
-        return self.log.read_bytes()[self._read :].decode()
 
 
 class Reader:
@@ -174,7 +78,10 @@ class Reader:
         match step:
             case File(name=name, text=text):
                 (self.folder / name).write_text(self.elsewhere(text))
-            case End(how=how, word=word):
+            case Told(how="seen", word=word):
+                for running in self._named(self.waiting, word):
+                    running.wait_shown()
+            case Told(how=how, word=word):
                 self.end(word, signal.SIGKILL if how == "killed" else signal.SIGINT)
             case Commands(how="servers", lines=lines):
                 for line in lines:
@@ -199,7 +106,7 @@ class Reader:
         """
         for line in map(self._here, lines):
             assert self.terminal.status == 0 or "$?" in line.command, line
-            said = _trimmed(self.terminal.type(line.command))
+            said = trimmed(self.terminal.type(line.command))
             assert line.pattern().fullmatch(said), (
                 f"$ {line.command}\n{said}\ninstead of\n{line.shown}"
             )
@@ -245,7 +152,7 @@ class Reader:
         return Running(line, process, log)
 
     def _watches(self) -> int:
-        """How many watches wait, at all members that are there."""
+        """How many watches were asked for so far, of all members that are there."""
         found = 0
         for port in CLIENTS:
             connection = HTTPConnection(HOST, int(self.ports[port]), timeout=5)
@@ -256,8 +163,7 @@ class Reader:
                 continue
             finally:
                 connection.close()
-            (watches,) = re.findall(r"^kvd_watches (\d+)", text, re.MULTILINE)
-            found += int(watches)
+            found += sum(int(float(each)) for each in _WATCHES.findall(text))
         return found
 
     def wait_ready(self) -> None:
@@ -266,8 +172,8 @@ class Reader:
 
     def end(self, word: str, how: signal.Signals = signal.SIGINT) -> None:
         """Those with the word in their line, as from the keyboard."""
-        waiting = [each for each in self.waiting if word in each.line.command]
-        servers = [each for each in self.servers if word in each.line.command]
+        waiting = self._named(self.waiting, word)
+        servers = self._named(self.servers, word)
         assert waiting or servers, word
         for running in waiting:
             running.wait_shown()
@@ -282,6 +188,10 @@ class Reader:
             # Make says of its own end that it was interrupted.
             if how is signal.SIGINT and not running.line.command.startswith("make"):
                 assert status == 0, running.said()
+
+    @staticmethod
+    def _named(programs: list[Running], word: str) -> list[Running]:
+        return [each for each in programs if word in each.line.command]
 
     def stop(self) -> list[int]:
         """SIGTERM to all; their exit statuses."""
@@ -302,7 +212,7 @@ class Reader:
 
     def kill(self) -> None:
         for running in (*self.servers, *self.waiting):
-            _kill(running.process)
+            kill(running.process)
         self.terminal.close()
 
 
@@ -329,12 +239,6 @@ class Chapter:
         assert isinstance(step, Commands)
         assert any(word in line.command for line in step.lines), step
         return step
-
-
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
 
 
 def needs_clients() -> None:
