@@ -30,6 +30,7 @@ FOLLOWED = (
     ("docs/clusters.rst", "Founding a cluster"),
     ("docs/clusters.rst", "Restarting one by one"),
     ("docs/authentication.rst", ""),
+    ("docs/kvctl.rst", ""),
     ("docs/monitoring.rst", ""),
     ("docs/proxy.rst", ""),
 )
