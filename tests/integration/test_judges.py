@@ -36,7 +36,8 @@ class Told:
             self.note(who, over, "over", of=of, token=token, why=why)
 
     def stall(self, who, begun, over):
-        self.note(who, over, "stalled", since=begun)
+        self.note(who, over - 0.1, "stalled", since=begun)
+        self.note(who, over, "awake")
 
     def kill(self, who, at):
         self.killed[who] = at
@@ -95,6 +96,14 @@ def test_who_sleeps_holds_it_in_his_dreams(told):
     told.stall("a", 2.0, 9.0)
     told.hold("b", 7, 6.0, 8.0)
     told.hold("c", 8, 8.5, 9.5)
+    assert turns(told) == []
+
+
+def test_who_is_killed_when_he_wakes_up_held_it_in_his_dreams(told):
+    told.hold("a", 5, 1.0, None)
+    told.note("a", 5.0, "stalled", since=2.0)
+    told.kill("a", 5.1)
+    told.hold("b", 7, 4.5, 8.0)
     assert turns(told) == []
 
 

@@ -114,11 +114,16 @@ class Pulse:
         self._book = book
         self._parent = os.getppid()
         self._last = time.monotonic()
+        self._stalled = False
 
     def beat(self) -> None:
         last, self._last = self._last, time.monotonic()
         if self._last - last > STALL_SECONDS:
             self._book.note("stalled", since=last)
+            self._stalled = True
+        elif self._stalled:
+            self._book.note("awake")
+            self._stalled = False
         if os.getppid() != self._parent:
             os._exit(1)
 

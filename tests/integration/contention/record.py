@@ -90,14 +90,20 @@ class Record:
         """
         When it was not run.
 
-        What it finds when it wakes up it handles in any order, so what it noted then,
-        before it could notice that it had slept, belongs to it.
+        All that was due meanwhile it finds when it wakes up, in an order of its own, so
+        a stall is over when it has been through that once.
         """
-        return [
-            Stall(note["since"], note.at + PULSE_SECONDS)
-            for note in self.of("stalled")
-            if note.who == who
-        ]
+        stalls: list[Stall] = []
+        begun: float | None = None
+        for note in self.of("stalled", "awake"):
+            if note.who == who and note.what == "stalled":
+                begun = note["since"] if begun is None else begun
+            elif note.who == who and begun is not None:
+                stalls.append(Stall(begun, note.at))
+                begun = None
+        if begun is not None:
+            stalls.append(Stall(begun, self.end_of(who)))
+        return stalls
 
     def awake(self, who: str, begun: float, over: float) -> float:
         """How many of these seconds it was run."""
