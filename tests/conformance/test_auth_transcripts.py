@@ -7,7 +7,13 @@ import shlex
 import pytest
 
 from kvd.testing.servers import Server
-from tests.conformance.programs import PROGRAMS, Program, kvctl, require_etcdctl
+from tests.conformance.programs import (
+    PATIENTLY,
+    PROGRAMS,
+    Program,
+    kvctl,
+    require_etcdctl,
+)
 
 pytestmark = pytest.mark.oracle
 
@@ -195,8 +201,8 @@ def typed(
     server: Server, program: Program, command: str, stdin: str = ""
 ) -> tuple[int, str]:
     """Exit status, and all that was said."""
-    words = ["--no-sync", "--endpoints", server.url, *shlex.split(command)]
-    done = program(words, stdin.encode(), {})
+    words = [*PATIENTLY, "--no-sync", "--endpoints", server.url]
+    done = program([*words, *shlex.split(command)], stdin.encode(), {})
     said = f"{done.out}--- stderr\n{done.err}"
     return done.status, said.replace(server.url, "<server>")
 

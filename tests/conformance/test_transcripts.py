@@ -9,7 +9,7 @@ import time
 import pytest
 
 from kvd.testing.servers import Server
-from tests.conformance.programs import PROGRAMS, Program, require_etcdctl
+from tests.conformance.programs import PATIENTLY, PROGRAMS, Program, require_etcdctl
 
 pytestmark = pytest.mark.oracle
 
@@ -54,7 +54,7 @@ class Operator:
     def type(self, command: str, program: Program) -> tuple[int, list[str]]:
         """Exit status and lines; what is ordered by chance is put in order."""
         words = command.format(**self.ids).split()
-        done = program(["--endpoints", self.endpoints, *words], b"", {})
+        done = program([*PATIENTLY, "--endpoints", self.endpoints, *words], b"", {})
         said = f"{done.out}--- stderr\n{done.err}"
         said = re.sub(r"\b(?:etcd|kv)ctl member", "<program> member", said)
         added = re.search(r"Added member named new with ID ([0-9a-f]+) ", said)
@@ -169,7 +169,7 @@ def test_commands_about_members_and_health_print_the_same(operators) -> None:
         compare(operators, commands)
         if commands is UNAVAILABLE:
             # They refuse it in other words: etcd lets the client wait.
-            add = f"member add new {NEW}"
+            add = f"--timeout 2s --total-timeout 5s member add new {NEW}"
             for program in PROGRAMS.values():
                 refusals = [operator.type(add, program) for operator in operators]
                 assert [status for status, _ in refusals] == [1, 1]

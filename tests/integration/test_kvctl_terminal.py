@@ -95,7 +95,9 @@ def server(tmp_path_factory):
 
 
 def at(server, program, line):
-    return Terminal([*program, "--no-sync", "--endpoints", server.url, *line.split()])
+    # etcdctl counts the time at a question, too.
+    flags = ["--timeout", "20s", "--total-timeout", "50s", "--endpoints", server.url]
+    return Terminal([*program, *flags, "--no-sync", *line.split()])
 
 
 def answered(server, program, line, *answers):
