@@ -21,7 +21,7 @@ class Endpoint(NamedTuple):
 
     :ivar url: as it is shown.
     :ivar scheme: ``http``, ``https``, ``unix``, ``unixs``, or what was given.
-    :ivar host: without brackets; empty if there is none.
+    :ivar host: without brackets, and without a dot at its end; empty if there is none.
     :ivar path: below which the API is, without a slash at its end.
     """
 
@@ -68,7 +68,7 @@ def endpoint_of(text: str) -> Endpoint:
     return Endpoint(
         text if parts["scheme"] else f"http:{text}",
         scheme,
-        parts["host"].strip("[]"),
+        parts["host"].strip("[]").rstrip("."),
         int(parts["port"] or _PORTS.get(scheme, 0)),
         (parts["path"] or "").rstrip("/"),
     )

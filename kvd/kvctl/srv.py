@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from twisted.names import dns
@@ -22,22 +22,35 @@ _KINDS: Final = (("https", "-ssl"), ("http", ""))
 _NO_SUCH_NAME: Final = 3
 
 Target = tuple[int, int, str, int]
-"""Priority, weight, host without its last dot, port."""
+"""Priority, weight, host, port."""
 Address = tuple[str, int]
+
+
+Exchange = Callable[[dns.Message, Address, float], dns.Message]
+"""An answer to a question, from this server, within these seconds."""
 
 
 class _NotFound(Exception):
     """There are no such records, or nobody could tell; worded as Go does."""
 
 
+class _NoRecords(Exception):
+    """The server knows that there are none."""
+
+
 def client_urls(
-    domain: str, service: str = "", *, servers: Sequence[Address] = ()
+    domain: str,
+    service: str = "",
+    *,
+    servers: Sequence[Address] = (),
+    exchange: Exchange | None = None,
 ) -> list[str]:
     """
     Those with TLS first.
 
     :param service: ends the records' names, where a domain has several clusters.
     :param servers: that are asked; none: the system's.
+    :param exchange: how one is asked; None: by UDP, and by TCP if need be.
     :raises Failed: there are no records of either kind.
     """
     asked = list(servers) or _system_servers()
@@ -47,32 +60,33 @@ def client_urls(
         ending = f"-{service}" if service else ""
         name = f"_etcd-client{kind}{ending}._tcp.{domain.rstrip('.')}"
         try:
-            targets = _targets(name, asked)
+            targets = _targets(name, asked, exchange or _exchange)
         except _NotFound as problem:
-            problems.append(f"lookup {name}: {problem}")
+            problems.append(f"lookup {name} {problem}")
             continue
         for _, _, host, port in targets[:TARGETS_MAX]:
-            shown = f"[{host}]" if ":" in host else host
-            urls.append(f"{scheme}://{shown}:{port}")
+            urls.append(f"{scheme}://{host}.:{port}")
     if len(problems) == len(_KINDS):
         raise Failed(BAD_ARGUMENTS, f"dns lookup errors: {' and '.join(problems)}")
     return urls
 
 
-def _targets(name: str, servers: Sequence[Address]) -> list[Target]:
-    """By priority, at random where it is the same: kvctl shuffles all of them anyway."""
+def _targets(name: str, servers: Sequence[Address], exchange: Exchange) -> list[Target]:
+    """By priority and weight; whoever asks shuffles them anyway."""
     question = dns.Message(id=random.getrandbits(16), recDes=1)
     question.queries = [dns.Query(name.encode("idna"), dns.SRV)]
-    problem = _NotFound("no servers could be reached")
+    problem = _NotFound("could not be asked for")
     for seconds in TRIES_SECONDS:
-        for server in servers:
+        for host, port in servers:
+            who = f"on {host}:{port}"
             try:
-                return _read(_exchange(question, server, seconds))
-            except _NotFound:
-                raise
+                return _read(exchange(question, (host, port), seconds))
+            except _NoRecords:
+                raise _NotFound(f"{who}: no such host") from None
+            except TimeoutError:
+                problem = _NotFound(f"{who}: i/o timeout")
             except (OSError, EOFError, ValueError) as error:
-                late = isinstance(error, TimeoutError)
-                problem = _NotFound(f"{'i/o timeout' if late else error}")
+                problem = _NotFound(f"{who}: {error}")
     raise problem
 
 
@@ -106,7 +120,7 @@ def _message(data: bytes) -> dns.Message:
 
 def _read(answer: dns.Message) -> list[Target]:
     if answer.rCode == _NO_SUCH_NAME:
-        raise _NotFound("no such host")
+        raise _NoRecords
     if answer.rCode:
         raise ValueError("server misbehaving")
     payloads: list[Any] = [  # twisted.names does not say which record has what
@@ -123,7 +137,7 @@ def _read(answer: dns.Message) -> list[Target]:
     ]
     found = [target for target in found if target[2]]
     if not found:
-        raise _NotFound("no such host")
+        raise _NoRecords
     return sorted(found)
 
 

@@ -3,10 +3,10 @@ An authoritative name server of one domain, as a process of its own.
 
 ::
 
-    python nameserver.py PORT DOMAIN NAME=HOST:PORT ...
+    python nameserver.py PORT DOMAIN NAME=HOST:PORT NAME=ADDRESS ...
 
-Each NAME (``_etcd-server._tcp``) gets SRV records; the first line of its output is the
-port, once it answers on 127.0.0.1.
+Each NAME (``_etcd-server._tcp``) gets SRV records, or one with an IPv4 address; the first
+line of its output is the port, once it answers on 127.0.0.1.
 """
 
 from __future__ import annotations
@@ -37,8 +37,12 @@ class Zone(FileAuthority):
         self.records = {name: [soa]}
         for service in self._services:
             label, _, target = service.partition("=")
-            host, _, port = target.partition(":")
-            record = dns.Record_SRV(0, 0, int(port), host.encode())
+            host, colon, port = target.partition(":")
+            record = (
+                dns.Record_SRV(0, 0, int(port), host.encode())
+                if colon
+                else dns.Record_A(target)
+            )
             self.records.setdefault(f"{label}.{domain}".encode(), []).append(record)
 
 
