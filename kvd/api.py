@@ -1,7 +1,8 @@
 """
 What programs that embed a member may rely on.
 
-Everything else in this package may change between releases.
+With :mod:`kvd.embedding`, :mod:`kvd.client` and its recipes. Everything else in this
+package may change between releases.
 """
 
 from kvd.config import Config

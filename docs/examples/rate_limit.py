@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import time
 
 from twisted.application.service import MultiService
 from twisted.internet import reactor
@@ -24,10 +23,9 @@ from twisted.logger import Logger, globalLogBeginner, textFileLogObserver
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Site
 
-from kvd.api import Config, Embedded, KvdService
+from kvd.api import Config, Embedded, KvdService, use_monotonic_clock
 from kvd.client import ClientError, KeyExists, KeyNotFound
 from kvd.embedding import local_client
-from kvd.process import use_monotonic_clock
 
 
 class Limit:
@@ -134,7 +132,7 @@ def main():
 
     with open(f"{options.name}.log", "w", encoding="utf-8") as log:
         globalLogBeginner.beginLoggingTo([textFileLogObserver(log)])
-        use_monotonic_clock(reactor, time.monotonic)
+        use_monotonic_clock(reactor)
         program = MultiService()
         member = member_of(options)
         member.setServiceParent(program)

@@ -31,6 +31,7 @@ from kvd.client import (
     Limits,
     NoAnswer,
     Unknown,
+    use_monotonic_clock,
 )
 from kvd.client.recipes import Election, ServiceRegistry
 
@@ -150,6 +151,7 @@ async def main(reactor):
     parser.add_argument("--endpoints", default="http://127.0.0.1:2379")
     parser.add_argument("--name", required=True)
     options = parser.parse_args()
+    use_monotonic_clock(reactor)  # who leads must know for how long
     limits = Limits(connect_seconds=0.5, request_seconds=1.5)
     client = Client(reactor, options.endpoints.split(","), limits=limits)
     await Worker(reactor, client, options.name).run()
