@@ -12,6 +12,7 @@ from kvd.errors import (
     KvdError,
     StorageError,
 )
+from kvd.monotonic import use_monotonic_clock
 from kvd.options.load import Loaded, load
 from kvd.process import Embedded, OwnProcess
 from kvd.proxy.service import ProxyService
@@ -29,4 +30,5 @@ __all__ = [
     "ProxyService",
     "StorageError",
     "load",
+    "use_monotonic_clock",
 ]

@@ -14,7 +14,6 @@ import os
 import resource
 import signal
 import sys
-import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from types import FrameType
@@ -28,6 +27,7 @@ from twisted.logger import Logger
 from kvd.errors import ConfigError
 from kvd.histogram import Histogram, doubling
 from kvd.logs import Logs
+from kvd.monotonic import use_monotonic_clock
 from kvd.pauses import GcPauses
 
 _SWITCH_SECONDS: Final = 0.0005
@@ -169,7 +169,7 @@ class OwnProcess:
         except ConfigError as error:
             problems = error.problems
         room = self._take_descriptors(sockets_each)
-        use_monotonic_clock(self._reactor, time.monotonic)
+        use_monotonic_clock(self._reactor)
         self._reactor.callWhenRunning(self._take_signals)
         atexit.register(self._leave)
         # A thread that comes back from fsync waits for the interpreter this long at
@@ -268,26 +268,6 @@ def allow_descriptors(wanted: int, limits: Limits) -> int:
         except (OSError, ValueError):  # a container or a sandbox may say no
             return soft
     return raised
-
-
-def use_monotonic_clock(reactor: Reactor, monotonic: Callable[[], float]) -> None:
-    """
-    Let the reactor measure time by a clock that nobody sets.
-
-    Twisted takes the wall clock: set back by two minutes, it fires nothing for two
-    minutes (twisted #2424), no heartbeat and no election. What is scheduled already
-    keeps its remaining time.
-    """
-    before = reactor.seconds
-    if before is monotonic:
-        return
-    waiting = [(call, call.getTime() - before()) for call in reactor.getDelayedCalls()]
-    reactor.seconds = monotonic
-    for call, remaining in waiting:
-        call.seconds = monotonic
-        # A time in the far past of either clock, so that reset moves it for certain.
-        call.time, call.delayed_time = float("inf"), 0.0
-        call.reset(max(remaining, 0.0))
 
 
 class StallWatchdog:

@@ -36,6 +36,7 @@ from kvd.client.tls import TLS
 from kvd.client.values import Event, Member, Node, Response, Role, User, Version
 from kvd.client.watching import Change, Relisted, Watch
 from kvd.client.wire import Request
+from kvd.monotonic import use_monotonic_clock
 
 __all__ = [
     "TLS",
@@ -74,4 +75,5 @@ __all__ = [
     "Version",
     "Watch",
     "WatcherCleared",
+    "use_monotonic_clock",
 ]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 import sys
-import time
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -16,7 +15,7 @@ from twisted.python import usage
 from kvd.client import TLS, Client
 from kvd.client.endpoints import Endpoints
 from kvd.client.tls import Policy
-from kvd.process import use_monotonic_clock
+from kvd.monotonic import use_monotonic_clock
 from kvd.whenleader.settings import Settings
 from kvd.whenleader.what import What, what_of
 
@@ -164,7 +163,7 @@ def makeService(options: Options) -> IService:
     if settings is None or what is None:
         raise usage.UsageError("no options were parsed")
     # How long a leadership lasts must not depend on who sets the clock.
-    use_monotonic_clock(reactor, time.monotonic)
+    use_monotonic_clock(reactor)
     client = Client(
         reactor,
         settings.endpoints,
