@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kvd.kvctl import documents
@@ -23,10 +23,12 @@ def test_documents_are_written_as_go_writes_them():
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.recursive(
         st.none() | texts,
         lambda inner: st.lists(inner) | st.dictionaries(texts, inner),
+        max_leaves=8,
     )
 )
 def test_what_is_written_says_what_was_meant(document):
