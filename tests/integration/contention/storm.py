@@ -39,7 +39,8 @@ class Storm:
     :param folder: of this run's notes and logs.
     :param root: the directory below which all keys are.
     :param roles: ``module:function``; every process plays all of them.
-    :param seconds: how long harm is done; 0: none at all.
+    :param seconds: how long harm is done, and until there was every kind of it; 0: none
+        at all.
     :param frozen_seconds: how long a worker is frozen at most: longer than a ``ttl``.
     """
 
@@ -136,7 +137,7 @@ class Storm:
         """Every kind of fault in some order, and then whatever comes."""
         end = time.monotonic() + self._seconds
         waiting: list[str] = []
-        while time.monotonic() < end:
+        while time.monotonic() < end or (self._seconds and self._spared):
             if not waiting:
                 waiting = self._chance.sample(FAULTS, len(FAULTS))
             self._pause(0.2, 0.8)
@@ -151,6 +152,11 @@ class Storm:
             self._pause(0.1, 0.1)
         for server in self._servers:
             server.wait_ready()
+
+    @property
+    def _spared(self) -> set[str]:
+        """Faults that nobody has suffered yet."""
+        return set(FAULTS) - set(self.faults)
 
     def _harm_worker(self, how: str) -> None:
         """A frozen one stays so while other harm is done."""
