@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import subprocess
 
+import attrs
 import pytest
 
 from tests.integration.pages import (
     NOT_TYPED,
     ROOT,
+    Commands,
     Line,
     commands,
     lines_of,
@@ -110,6 +112,19 @@ def test_the_suite_is_a_target_of_make():
 def test_what_a_page_shows_is_what_happens(reader, document, chapter):
     needs_clients()
     reader.follow(steps(document, chapter))
+
+
+def test_kvctl_may_be_typed_in_the_place_of_etcdctl(reader):
+    page = "docs/authentication.rst"
+    assert any(command.startswith("etcdctl ") for _, command in commands(page))
+    for step in steps(page):
+        if isinstance(step, Commands):
+            lines = (
+                attrs.evolve(each, command=each.command.replace("etcdctl", "kvctl"))
+                for each in step.lines
+            )
+            step = attrs.evolve(step, lines=tuple(lines))  # noqa: PLW2901
+        reader.do(step)
 
 
 def test_two_starts_of_the_single_example(reader):
