@@ -28,6 +28,10 @@ SAID = {
     "Queue(": "sweep 1 True\nsweep 2\nmop 1\n()\n",
     "Counter(": "1 11\n16\n16 is not added twice\n",
     "Barrier(": "it is closed: True True\npassed\n",
+    "ServiceRegistry(": "[('web-1', 'a')]\n200 hello\n",
+    "Topic(": "milk is after the first: True\nbilling goes on with milk\n",
+    "ConfigWatcher(": "{{'pool/size': 4}} True\npool/size was 4 and is 8\n"
+    "ValueError: a pool has 1 to 100 members so it is still 8\n",
     "client.members": "alone http://127.0.0.1:12379\n{version} True\n",
 }
 

@@ -35,8 +35,9 @@ class Topic:
       done comes again, with the same offset: each message at least once.
 
     For that, all who use a topic have to give the same retention, nobody else may remove
-    messages, and clocks may differ by a tenth of ``retain_seconds``. All messages that
-    are retained have to fit into one answer (``Limits.body_bytes_max``).
+    messages, clocks may differ by a tenth of ``retain_seconds``, and the reactor's is not
+    set back. All messages that are retained have to fit into one answer
+    (``Limits.body_bytes_max``).
 
     ::
 
