@@ -14,7 +14,7 @@ from kvd.kvctl.context import Context
 from kvd.kvctl.errors import BAD_ARGUMENTS, Failed, TwoForms, UsageProblem
 from kvd.kvctl.flags import Parsed, Value, parse, reordered
 from kvd.kvctl.streams import Streams, of_process
-from kvd.kvctl.table import HELP_FLAG, PROGRAM
+from kvd.kvctl.table import HELP, HELP_FLAG, PROGRAM
 
 NO_SUCH_COMMAND = 3
 INTERRUPTED = 128 + signal.SIGINT
@@ -85,7 +85,8 @@ def _run(argv: Sequence[str], environ: Mapping[str, str], streams: Streams) -> i
             return 0
         if not command.subcommands:
             break
-        found = [each for each in command.subcommands if words and each.named(words[0])]
+        choice = (*command.subcommands, *(() if len(path) == 1 else (HELP,)))
+        found = [each for each in choice if words and each.named(words[0])]
         if not found:
             return _explain(path, words, streams)
         path.append(found[0])

@@ -62,7 +62,7 @@ def client_urls(
         try:
             targets = _targets(name, asked, exchange or _exchange)
         except _NotFound as problem:
-            problems.append(f"lookup {name} {problem}")
+            problems.append(f"lookup {name}{problem}")
             continue
         for _, _, host, port in targets[:TARGETS_MAX]:
             urls.append(f"{scheme}://{host}.:{port}")
@@ -73,12 +73,16 @@ def client_urls(
 
 def _targets(name: str, servers: Sequence[Address], exchange: Exchange) -> list[Target]:
     """By priority and weight; whoever asks shuffles them anyway."""
+    try:
+        asked = name.encode("idna")
+    except UnicodeError:
+        raise _NotFound(": no such host") from None
     question = dns.Message(id=random.getrandbits(16), recDes=1)
-    question.queries = [dns.Query(name.encode("idna"), dns.SRV)]
-    problem = _NotFound("could not be asked for")
+    question.queries = [dns.Query(asked, dns.SRV)]
+    problem = _NotFound(": no server to be asked")
     for seconds in TRIES_SECONDS:
         for host, port in servers:
-            who = f"on {host}:{port}"
+            who = f" on {host}:{port}"
             try:
                 return _read(exchange(question, (host, port), seconds))
             except _NoRecords:

@@ -205,6 +205,12 @@ USAGE = [
     Typed("ls ---sort", 1),
     Typed("rmdir -r /a", 1),
     Typed("watch --after-index '' /a", 1),
+    Typed("member zz", 3),
+    Typed("member help zz", 3),
+    Typed("member --x list", 1),
+    Typed("member list --x", 1),
+    Typed("auth zz", 3),
+    Typed("role grant --path", 1),
 ]
 
 HELP = [
@@ -220,6 +226,15 @@ HELP = [
     Typed("set /a b --help"),
     Typed("help help"),
     Typed("-- ls --help"),
+    Typed("member"),
+    Typed("member --help"),
+    Typed("member -h add"),
+    Typed("member help"),
+    Typed("member h add"),
+    Typed("member add --help"),
+    Typed("help member"),
+    Typed("role"),
+    Typed("user passwd -h"),
 ]
 
 ENDPOINTS = [
