@@ -150,16 +150,16 @@ class Timeline:
                 return not condition()
         return True
 
-    def moving(self) -> list[Timer]:
-        """What is on its way now, in no order: all but calls that were to wait."""
-        return [
-            timer
-            for _, sequence, timer in self._heap
-            if timer.state == _PENDING
+    def is_moving(self) -> bool:
+        """Whether there is more to come than calls that were to wait."""
+        # What comes soon is near the beginning, so this mostly ends early.
+        return any(
+            timer.state == _PENDING
             and timer.sequence == sequence
             and not timer.asked_seconds
-            and (timer.process is None or timer.process.alive)
-        ]
+            and (timer.process is None or timer.process.runs)
+            for _, sequence, timer in self._heap
+        )
 
     def pending(self) -> tuple[Timer, ...]:
         return tuple(
@@ -233,6 +233,11 @@ class Process:
         self._crashed = crashed
         self._turned = turned
         self._held: list[tuple[Timer, int]] = []
+
+    @property
+    def runs(self) -> bool:
+        """Whether anything can happen in it."""
+        return self.alive and not self.paused
 
     def seconds(self) -> float:
         return self.machine.seconds()

@@ -277,6 +277,12 @@ class InMemoryCluster(InMemory, Faults):
         leader.kill()
         return leader
 
+    def split(self, *members: Member) -> None:
+        """No packet passes between these and the other members, until :meth:`heal`."""
+        ids = [each.member_id for each in members]
+        others = [each for each in self._world.machines if each not in ids]
+        self._world.network.isolate(ids, others)
+
     def heal(self) -> None:
         """Every network and disk works, nobody is paused; who is down stays down."""
         for member in self.members:

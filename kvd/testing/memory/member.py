@@ -41,6 +41,10 @@ class Member(Faults):
     # -- what it is -----------------------------------------------------------------
 
     @property
+    def member_id(self) -> int:
+        return self._machine.member_id
+
+    @property
     def is_running(self) -> bool:
         """Whether its process is there."""
         return self._machine.up

@@ -209,24 +209,24 @@ class Listening:
     ) -> None:
         self._net = net
         self._reactor = reactor
-        self._factory = factory
+        self.factory = factory
         self._port = port or net.port()
         self._listener: Listener | None = None
 
     def startListening(self) -> None:
         """:raises CannotListenError: somebody else does."""
         self._listener = self._net.listen(
-            OWN_HOST, self._port, self._reactor, self._factory
+            OWN_HOST, self._port, self._reactor, self.factory
         )
         self._reactor.ports.add(self)
-        self._factory.doStart()
+        self.factory.doStart()
 
     def stopListening(self) -> Deferred[None]:
         listener, self._listener = self._listener, None
         if listener is not None:
             self._net.close(listener)
             self._reactor.ports.discard(self)
-            self._factory.doStop()
+            self.factory.doStop()
         return succeed(None)
 
     def getHost(self) -> IPv4Address:

@@ -174,10 +174,7 @@ class World(SimulatedCluster):
 
     def is_moving(self) -> bool:
         """Whether anything is on its way, or at work."""
-        return any(
-            timer.process is None or not timer.process.paused
-            for timer in self.timeline.moving()
-        )
+        return self.timeline.is_moving()
 
     def wait(
         self, for_what: str, condition: Callable[[], bool], seconds: float
@@ -223,16 +220,25 @@ class World(SimulatedCluster):
             if place.line.held
         ]
 
-    @staticmethod
-    def _state(machine: Machine, place: Place) -> str:
+    def _cut(self, member_id: int) -> list[str]:
+        """The names of the members that this one is cut off from."""
+        link = self.network.link
+        return [
+            place.name
+            for other, place in self.places.items()
+            if link(member_id, other).cut or link(other, member_id).cut
+        ]
+
+    def _state(self, machine: Machine, place: Place) -> str:
         run = machine.run
         if run is None:
             return "is down"
         words = []
         if run.process.paused:
             words.append("is paused")
-        if place.cut_off:
-            words.append("is cut off")
+        cut = self._cut(machine.member_id)
+        if cut:
+            words.append(f"is cut off from {' and '.join(cut)}")
         if place.line.cut:
             words.append("is out of its clients' reach")
         if place.site is None or not place.site.is_open:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from twisted.web.client import Agent
 
 from kvd.client import (
     Client,
@@ -92,6 +93,23 @@ def test_two_that_are_cut_off_stay_so_until_both_are_healed(cluster):
     cluster.result_of(cluster.client(second).set("/a", "1"))
 
 
+def test_a_split_cluster_goes_on_where_the_majority_is():
+    with InMemoryCluster(5) as cluster:
+        leader = cluster.leader
+        others = [each for each in cluster.members if each is not leader]
+        fewer, more = [leader, others[0]], others[1:]
+
+        cluster.split(*fewer)
+        assert cluster.wait_for_leader(other_than=leader) in more
+        cluster.result_of(cluster.client(*more).set("/a", "1"))
+        with pytest.raises(Unknown):
+            cluster.result_of(cluster.client(*fewer).set("/a", "2"))
+
+        cluster.heal()
+        cluster.advance(2)
+        assert value(cluster, cluster.client(*fewer), "/a", quorum=True) == "1"
+
+
 def test_a_member_out_of_reach_is_silent_and_the_next_one_is_asked(cluster):
     out, other, _ = cluster.members
     client = cluster.client(out, other)
@@ -134,13 +152,15 @@ def test_a_member_keeps_its_data(member, how):
     assert value(member, client, "/a") == "1"
 
 
-def test_a_restart_breaks_connections_and_watches_live_through_it(member):
+@pytest.mark.parametrize("how", ["kill", "stop"])
+def test_a_restart_breaks_connections_and_watches_live_through_it(member, how):
     client = member.client()
     watch = client.watch("/a")
     member.result_of(watch.start())
     changed = watch.next()
     member.settle()
 
+    getattr(member, how)()
     member.restart()
     member.result_of(client.set("/a", "1"))
 
@@ -387,6 +407,15 @@ def test_the_members_are_discovered(cluster):
     assert version.cluster == "3.4.0"
     assert cluster.result_of(client.health())
     assert cluster.result_of(client.stats())["name"] == "m1"
+
+
+@pytest.mark.parametrize("page", ["metrics", "debug/vars", "v2/stats/store", "health"])
+def test_the_pages_beside_the_api_are_there(member, page):
+    agent = Agent(member.reactor)
+    url = f"{member.url}/{page}".encode()
+
+    assert member.result_of(agent.request(b"GET", url)).code == 200
+    member.settle()
 
 
 def test_a_client_of_the_programs_own_works_the_same(member):

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import treq
 from twisted.internet.task import deferLater
+from twisted.web.client import Agent, HTTPConnectionPool
+from twisted.web.resource import Resource
+from twisted.web.server import Site
 
-from kvd.client.recipes import Election, Lock
+from kvd.client.recipes import (
+    ConfigWatcher,
+    Election,
+    Lock,
+    ServiceAgent,
+    ServiceRegistry,
+)
 
 
 def test_a_lock_is_kept_as_long_as_it_is_refreshed(member):
@@ -89,3 +99,76 @@ def test_a_program_that_sleeps_for_long_is_awake_at_once(member):
 
     member.result_of(report(), seconds=3600)
     assert member.seconds > 1800
+
+
+class Named(Resource):
+    isLeaf = True
+
+    def __init__(self, name):
+        super().__init__()
+        self.name = name
+
+    def render_GET(self, request):
+        return self.name.encode()
+
+
+def test_services_in_memory_are_found_and_asked_in_memory(cluster):
+    """Two web servers, a registry, and an agent that balances, all on virtual time."""
+    reactor, near = cluster.reactor, cluster.members[0]
+    registry = ServiceRegistry(cluster.client(*cluster.members[1:]), ttl=10)
+    ports, registered = {}, {}
+    for name, via in (("one", cluster.client(near)), ("two", cluster.client())):
+        ports[name] = reactor.listenTCP(0, Site(Named(name), reactor=reactor))
+        address = f"127.0.0.1:{ports[name].getHost().port}"
+        registered[name] = cluster.result_of(
+            ServiceRegistry(via, ttl=10).register("web", name, address)
+        )
+    pool = HTTPConnectionPool(reactor, persistent=False)
+    agent = ServiceAgent(registry, Agent(reactor, pool=pool))
+    http = treq.client.HTTPClient(agent)
+
+    async def ask():
+        response = await http.get("service://web/")
+        return await response.text()
+
+    def asked():
+        return {cluster.result_of(ask()) for _ in range(4)}
+
+    assert asked() == {"one", "two"}
+    near.cut_off(members=False, clients=True)
+    cluster.advance(15)
+    assert not registered["one"].is_registered
+    assert asked() == {"two"}
+
+    near.heal()
+    cluster.result_of(registered["one"].when_registered())
+    cluster.settle()
+    assert asked() == {"one", "two"}
+
+    agent.close()
+    for name, port in ports.items():
+        cluster.result_of(registered[name].stop())
+        port.stopListening()
+        port.factory.stopFactory()
+    cluster.settle()
+
+
+def test_a_configuration_is_right_again_after_history_was_lost(cluster):
+    cut, *others = cluster.members
+    writer = cluster.client(*others)
+    cluster.result_of(writer.set("/config/size", "1"))
+    config = ConfigWatcher(cluster.client(cut), "/config", decode=int)
+    cluster.result_of(config.start())
+    assert config["size"] == 1
+
+    cut.kill()
+    cluster.result_of(writer.set("/config/size", "2"))
+    cluster.result_of(writer.set("/config/size", "3"))
+    cluster.clear_history()
+    cut.start()
+    cut.wait_until_serving()
+    cluster.clear_history()
+    cluster.advance(10)
+
+    assert config["size"] == 3
+    config.close()
