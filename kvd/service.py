@@ -25,7 +25,8 @@ from kvd.config import Config
 from kvd.discovery.failures import ClusterIsFull
 from kvd.errors import ConfigError, StorageError
 from kvd.finding import lines_about, peer_urls
-from kvd.http.visits import STOPPED, Entrance
+from kvd.http.entrance import Entrance
+from kvd.http.visits import STOPPED
 from kvd.logs import say_who
 from kvd.node.settled import settled
 from kvd.peer.sending import Refused

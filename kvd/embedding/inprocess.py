@@ -25,8 +25,9 @@ from zope.interface import implementer
 
 from kvd.client.endpoints import endpoint_of
 from kvd.client.wire import Lost, NotSent
+from kvd.http.entrance import Door
 from kvd.http.exchange import Client, Response
-from kvd.http.visits import STOPPED, Asked, Door, Visit, header_lines
+from kvd.http.visits import STOPPED, Asked, Visit, header_lines
 from kvd.v2.accounts import ROOT
 
 ENDPOINT: Final = "http://localhost:80"

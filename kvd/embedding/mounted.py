@@ -15,9 +15,10 @@ from twisted.web.server import NOT_DONE_YET
 from zope.interface import implementer
 
 from kvd.http.answers import plain_error
+from kvd.http.entrance import Door
 from kvd.http.exchange import Client, Response
 from kvd.http.framing import LENGTH_MAX, REASONS
-from kvd.http.visits import Asked, Door, Visit, header_lines
+from kvd.http.visits import Asked, Visit, header_lines
 from kvd.service import KvdService
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from contextlib import suppress
 from typing import Any, Final
 
@@ -63,6 +64,7 @@ class WhenLeader(MultiService):
         self._settings = settings
         self._what = what
         self._guard = guard
+        self._name = settings.name
         self._unique = unique_text()
         self._election = Election(
             client,
@@ -78,6 +80,8 @@ class WhenLeader(MultiService):
 
     def startService(self) -> None:
         super().startService()
+        # Not earlier: twistd may have become another process.
+        self._name = self._settings.name or f"{socket.gethostname()}:{os.getpid()}"
         self._stopping = False
         self._running = Deferred.fromCoroutine(self._run())
         self._running.addErrback(lambda failure: self._log.failure("leading", failure))
@@ -103,7 +107,7 @@ class WhenLeader(MultiService):
             self._log.info(
                 "waiting to lead {election} as {name}",
                 election=settings.election,
-                name=settings.name,
+                name=self._name,
             )
             held = await self._campaign()
             if held is not None:
@@ -121,9 +125,7 @@ class WhenLeader(MultiService):
                 self._log.info(
                     "{leader} leads", leader="nobody" if leader is None else leader.name
                 )
-                held: Held = await self._wait(
-                    self._election.campaign(self._settings.name)
-                )
+                held: Held = await self._wait(self._election.campaign(self._name))
             except CancelledError:
                 await self._given_up()
             except ClientError as problem:

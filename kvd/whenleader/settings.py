@@ -12,7 +12,7 @@ class Settings:
     """
     :ivar endpoints: of the cluster.
     :ivar election: a directory of its own.
-    :ivar name: what the others are told.
+    :ivar name: what the others are told; empty: host and process number.
     :ivar ttl: seconds after which a leader that is gone is replaced.
     :ivar margin_seconds: before the end of these, in which a leader that could not
         keep its leadership alive has to stop.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -102,7 +100,7 @@ class Options(usage.Options):
         settings = Settings(
             endpoints=tuple(each for each in self["endpoints"].split(",") if each),
             election=election,
-            name=self["name"] or f"{socket.gethostname()}:{os.getpid()}",
+            name=self["name"] or "",
             ttl=int(ttl),
             margin_seconds=margin_seconds,
             tls=self._tls(),

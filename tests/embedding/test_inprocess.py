@@ -28,7 +28,7 @@ from kvd.client.recipes import Lock
 from kvd.embedding import InProcess
 from kvd.embedding.inprocess import ENDPOINT
 from kvd.errors import Unavailable, UnavailableReason
-from kvd.http.visits import Entrance
+from kvd.http.entrance import Entrance
 from kvd.v2.accounts import PutUser
 from kvd.v2.authcodec import AuthRequest, Switch, encode_auth_request
 from kvd.v2.commands import Asker

@@ -16,7 +16,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import Site
 
 from kvd.embedding.mounted import DoorResource
-from kvd.http.visits import Entrance
+from kvd.http.entrance import Entrance
 from kvd.v2.commands import Command, Op, encode_command
 from tests.embedding.test_inprocess import Inside
 

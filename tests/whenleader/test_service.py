@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 
 import pytest
 from twisted.application.service import Service
@@ -141,6 +142,13 @@ def test_only_the_first_one_runs(world):
     assert second.running == []
     assert world.said("a leads")
     assert world.said("leading, with token")
+
+
+def test_who_has_no_name_is_known_by_host_and_process(world):
+    Candidate(world, "").start()
+    Candidate(world, "b").start()
+    (*_, line) = world.said(" leads")
+    assert line == f"{socket.gethostname()}:{os.getpid()} leads"
 
 
 def test_a_stopped_leader_stops_its_service_before_the_next_one_begins(world):
