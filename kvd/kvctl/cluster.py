@@ -120,15 +120,17 @@ class Cluster:
         """
         Ask this endpoint and no other, for what is its own business; any status will do.
 
+        It is not told who asks: nobody has to know for that, and whoever answers at a URL
+        that somebody told us need not hear of a password.
+
         :raises ClusterError: it does not answer.
         """
         try:
             endpoint = endpoint_of(url)
         except ValueError as error:
             raise EndpointFailed(url, str(error)) from None
-        return self._wire.ask(
-            endpoint, Request(method, target), deadline or self.deadline()
-        )
+        request = Request(method, target, anonymous=True)
+        return self._wire.ask(endpoint, request, deadline or self.deadline())
 
     def sync(self) -> None:
         """

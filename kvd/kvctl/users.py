@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Final
 
 from kvd.kvctl import accounts, documents
@@ -51,7 +50,12 @@ def _add(context: Context) -> int:
     name, colon, password = given.partition(":")
     if not colon:
         password = ask_password(context.streams, _NEW_PASSWORD)
-    _write(cluster, name, _with_password(name, password), accepted=(200, 201))
+    try:
+        accounts.put(
+            cluster, _place(name), _with_password(name, password), accepted=(200, 201)
+        )
+    except ClusterError as error:
+        raise documents.refused(error) from None
     context.say(f"User {name} created")
     return 0
 
@@ -60,7 +64,7 @@ def _passwd(context: Context) -> int:
     cluster, name = _cluster_and_name(context)
     password = ask_password(context.streams, _NEW_PASSWORD)
     _check_exists(cluster, name)
-    _write(cluster, name, _with_password(name, password))
+    _change(cluster, name, _with_password(name, password))
     context.say("Password updated")
     return 0
 
@@ -89,7 +93,7 @@ def _change_roles(context: Context, verb: str) -> int:
     if not roles:
         raise Failed(BAD_ARGUMENTS, "No roles specified; please use `--roles`")
     cluster, name = _cluster_and_name(context)
-    _write(cluster, name, {"user": name, "roles": None, verb: roles})
+    _change(cluster, name, {"user": name, "roles": None, verb: roles})
     context.say(f"User {name} updated")
     return 0
 
@@ -101,15 +105,18 @@ def _cluster_and_name(context: Context) -> tuple[Cluster, str]:
     return accounts.cluster_of(context), context.args[0]
 
 
-def _write(
+def _change(
     cluster: Cluster,
     name: str,
     document: dict[str, Any],  # JSON
-    accepted: Sequence[int] = (200,),
 ) -> None:
-    """:raises Failed: with the server's words."""
+    """
+    Write a user that exists.
+
+    :raises Failed: with the server's words, or it does not say what became of the user.
+    """
     try:
-        accounts.put(cluster, _place(name), document, accepted=accepted)
+        documents.read(accounts.put(cluster, _place(name), document).body)
     except ClusterError as error:
         raise documents.refused(error) from None
 

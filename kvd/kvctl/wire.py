@@ -40,6 +40,7 @@ class Request(NamedTuple):
     :ivar target: path and query, escaped.
     :ivar body: None without one.
     :ivar patient: its answer may come at any time; only its connection is waited for.
+    :ivar anonymous: without saying who asks.
     """
 
     method: str
@@ -47,6 +48,7 @@ class Request(NamedTuple):
     body: bytes | None = None
     content_type: str = ""
     patient: bool = False
+    anonymous: bool = False
 
 
 class Answer(NamedTuple):
@@ -202,6 +204,8 @@ class Wire:
         self, connection: Connection, endpoint: Endpoint, request: Request
     ) -> HTTPResponse:
         headers = dict(self._headers)
+        if request.anonymous:
+            headers.pop("Authorization", None)
         if request.content_type:
             headers["Content-Type"] = request.content_type
         try:

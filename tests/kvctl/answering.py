@@ -46,9 +46,11 @@ class Wire:
         self.answers = list(answers)
         self.asked = []
         self.endpoints = []
+        self.anonymous = []
 
     def ask(self, endpoint, request, deadline):
         self.endpoints.append(endpoint.url)
+        self.anonymous.append(request.anonymous)
         body = (request.body or b"").decode()
         self.asked.append((request.method, request.target, body))
         answer = self.answers.pop(0)

@@ -83,6 +83,7 @@ def test_the_first_url_that_answers_speaks_for_its_member():
         "cluster is degraded\n"
     )
     assert context.wire.endpoints[1:] == ["http://a:1", "http://a:2", "http://b:1"]
+    assert context.wire.anonymous == [False, True, True, True]
 
 
 def test_a_member_nobody_reaches_and_one_without_urls():

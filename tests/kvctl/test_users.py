@@ -115,6 +115,16 @@ def test_nobody_is_created_by_a_change_of_the_password(answer, said):
     assert [method for method, _, _ in ended.asked] == ["GET"]
 
 
+@pytest.mark.parametrize(
+    ("line", "before"),
+    [("user passwd ann", [ANN]), ("user grant ann --roles r", [])],
+)
+def test_who_does_not_say_what_became_of_the_user_has_not_changed_it(line, before):
+    ended = run(line, *before, b"<html>", stdin=b"new\n")
+    assert ended.status == 1
+    assert ended.err == "invalid character '<' looking for beginning of value\n"
+
+
 @pytest.mark.parametrize("verb", ["grant", "revoke"])
 def test_each_role_that_is_given_is_one_even_with_a_comma_in_it(verb):
     ended = run(f"user {verb} ann --roles r,s --roles t", ANN)
