@@ -32,7 +32,8 @@ from docutils.parsers.rst import Directive, directives
 
 ROOT = Path(__file__).parent.parent.parent
 
-# Every command that nobody types here, and why.
+_LONG = "measures, for minutes"
+# Every line that looks like a command and is not typed by a test, and why.
 NOT_TYPED: dict[tuple[str, str], str] = {
     ("README.rst", "make test"): "runs this very test; test_pages.py looks at its plan",
     (
@@ -42,6 +43,22 @@ NOT_TYPED: dict[tuple[str, str], str] = {
             "--initial-advertise-peer-urls http://infra0.example.com:2380 ..."
         ),
     ): "example.com has no such records; test_namespaces.py has a name server",
+    (
+        "docs/differences.rst",
+        (
+            "etcdctl backup --data-dir etcd-1.etcd --backup-dir backup "
+            "[--wal-dir W] [--backup-wal-dir BW]"
+        ),
+    ): "shows which flags there are",
+    ("docs/v2-coverage.rst", "make conformance"): "a part of make test, as this is",
+    ("docs/benchmark.rst", "make bench"): _LONG,
+    ("docs/benchmark.rst", ".venv/bin/python bench/run.py --quick"): _LONG,
+    (
+        "docs/benchmark.rst",
+        '.venv/bin/python bench/run.py --only "put, 64" --rounds 5',
+    ): _LONG,
+    ("docs/benchmark.rst", ".venv/bin/python bench/run.py --subject etcd"): _LONG,
+    ("docs/benchmark.rst", ".venv/bin/python bench/auth.py --rounds 9"): _LONG,
 }
 
 _COMMAND = re.compile(
