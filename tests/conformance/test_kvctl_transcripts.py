@@ -205,6 +205,7 @@ USAGE = [
     Typed("ls ---sort", 1),
     Typed("rmdir -r /a", 1),
     Typed("watch --after-index '' /a", 1),
+    Typed("watch /foo/bar --forever --index 12", 1),  # as etcd's guide has it
     Typed("member zz", 3),
     Typed("member help zz", 3),
     Typed("member --x list", 1),
@@ -390,6 +391,72 @@ USERS = [
 ]
 
 
+# What etcd's own guide of the v2 API types (etcdctl/READMEv2.md and Documentation/v2),
+# in its order; keys that it takes for granted are made before.
+GUIDE = [
+    Typed('set /foo/bar "Hello world"'),
+    Typed('set /foo/bar "Hello world" --ttl 60'),
+    Typed('set /foo/bar "Goodbye world" --swap-with-value "Hello world"'),
+    Typed('set /foo/bar "Goodbye world" --swap-with-index {after3}'),
+    Typed('mk /foo/new_bar "Hello world"'),
+    Typed('mk --in-order /fooDir "Hello world"'),
+    Typed("mkdir /fooDir", 4),
+    Typed('update /foo/bar "Hola mundo"'),
+    Typed("setdir /mydir"),
+    Typed("get /foo/bar"),
+    Typed("-o extended get /foo/bar"),
+    Typed("set /adir/key1 a"),
+    Typed("ls --sort"),
+    Typed("ls /adir"),
+    Typed("ls --recursive --sort"),
+    Typed("ls -p --sort"),
+    Typed("mkdir /path/to/dir"),
+    Typed("rmdir /path/to/dir"),
+    Typed("mkdir /path/to/dir"),
+    Typed("rm /path/to/dir --dir"),
+    Typed("mkdir /path/to/dir"),
+    Typed("rm /path/to/dir --recursive"),
+    Typed('rm /foo/bar --with-value "Hello world"', 4),
+    Typed("rm /foo/bar --with-index 12", 4),
+    Typed("rm /foo/bar"),
+    Typed("watch /foo/bar --after-index {after0}"),
+    Typed("set my-key to-a-value", environ="ENDPOINT={server}"),
+    Typed("set my-key to-a-value", environ="ENDPOINT={dead},{server},{dead}"),
+    Typed("--endpoint {server} my-key to-a-value", 3),
+    Typed("--endpoint {dead},{server} set my-key to-a-value"),
+    Typed("set my-key to-a-value", environ="USERNAME=root:password"),
+    Typed("-C {server} member list"),
+    Typed("-C {server},{dead} member list"),
+    Typed("cluster-health"),
+    Typed("member update {member} http://127.0.0.1:12380"),
+    Typed("member remove a8266ecf031671f3", 1),
+    Typed("user list"),
+    Typed("user add myusername", stdin=b"password\n"),
+    Typed("role list"),
+    Typed("role add myrolename"),
+    Typed("user grant myusername -roles myrolename"),
+    Typed("role grant myrolename -path '/foo/*' -read"),
+    Typed("role grant myrolename -path '/foo/bar' -write"),
+    Typed("role grant myrolename -path '/pub/*' -readwrite"),
+    Typed("role grant myrolename -path '/pub*' -readwrite"),
+    Typed("role get myrolename"),
+    Typed("user get myusername"),
+    Typed("user passwd myusername", stdin=b"secret\n"),
+    Typed("user add root", stdin=b"rootpw\n"),
+    Typed("auth enable"),
+    Typed("-u root:rootpw role get guest"),
+    Typed("-u myusername:secret get foo/new_bar"),
+    Typed("-u myusername get foo/new_bar", stdin=b"secret\n"),
+    Typed("-u myusername:secret get my-key", 4),
+    Typed("-u root:rootpw role revoke myrolename -path '/foo/bar' -write"),
+    Typed("-u root:rootpw user revoke myusername -roles myrolename"),
+    Typed("-u root:rootpw role remove myrolename"),
+    Typed("-u root:rootpw user remove myusername"),
+    Typed("-u root:rootpw auth disable"),
+    Typed("user remove root"),
+    Typed("role remove guest"),
+]
+
 _OURS = "--ca-file {ca} --cert-file {cert} --key-file {key}"
 TLS = [
     Typed(f"{_OURS} set /a sealed"),
@@ -468,6 +535,16 @@ def test_strange_answers_are_judged_alike(four):
 
 def test_the_environment_is_read_alike(four):
     four.agree(ENVIRONMENT)
+
+
+def test_what_etcds_guide_types_has_the_same_results(four):
+    member = json.loads(one_of(four).ask("/v2/members")[2])["members"][0]["id"]
+    four.words["member"] = member  # the same for all, as they all say the same
+    four.agree(GUIDE)
+
+
+def one_of(four: Four) -> Server:
+    return four.servers["kvctl", Make.KVD]
 
 
 def test_users_are_let_in_and_kept_out_alike(four):
