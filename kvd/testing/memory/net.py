@@ -16,11 +16,13 @@ from twisted.internet.base import BaseConnector
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import (
     IAddress,
+    IConnector,
     IHostnameResolver,
     IHostResolution,
     IListeningPort,
     IProtocolFactory,
     IReactorPluggableNameResolver,
+    IReactorTCP,
     IResolutionReceiver,
 )
 from twisted.python.failure import Failure
@@ -143,6 +145,7 @@ class Net:
             pipe.open(protocol)
 
 
+@implementer(IConnector)
 class Connector(BaseConnector):
     """What ``connectTCP`` returns; and, until it is connected, its own transport."""
 
@@ -265,7 +268,7 @@ class _Names:
         return _Resolution(hostName)
 
 
-@implementer(IReactorPluggableNameResolver)
+@implementer(IReactorTCP, IReactorPluggableNameResolver)
 class MemoryReactor(Process):
     """
     Time and TCP for the program under test; give it to what takes a reactor.

@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
+from io import BytesIO
+
 import pytest
 import treq
 from twisted.internet import error
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IHalfCloseableProtocol
+from twisted.internet.endpoints import (
+    clientFromString,
+    connectProtocol,
+    serverFromString,
+)
+from twisted.internet.interfaces import (
+    IConnector,
+    IDelayedCall,
+    IHalfCloseableProtocol,
+    IListeningPort,
+    IReactorPluggableNameResolver,
+    IReactorTCP,
+    IReactorTime,
+    ITCPTransport,
+)
 from twisted.internet.protocol import ClientFactory, Factory, Protocol
-from twisted.web.client import Agent, HTTPConnectionPool
+from twisted.internet.task import Cooperator
+from twisted.web.client import Agent, FileBodyProducer, HTTPConnectionPool
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 from zope.interface import implementer
+from zope.interface.verify import verifyObject
 
+from kvd.testing import InMemoryCluster
 from kvd.testing.memory.pipes import UNDER_WAY_MAX
 
 
@@ -263,6 +282,65 @@ def test_what_is_served_in_memory_can_be_asked_for_in_memory(member):
     port.stopListening()
     site.stopFactory()
     member.settle()
+
+
+def test_treq_sends_bodies_with_a_cooperator_of_this_reactor(member):
+    reactor = member.reactor
+    cooperator = Cooperator(scheduler=lambda call: reactor.callLater(0, call))
+    client = treq.client.HTTPClient(
+        Agent(reactor),
+        data_to_body_producer=lambda data: FileBodyProducer(
+            BytesIO(data), cooperator=cooperator
+        ),
+    )
+
+    async def put():
+        url = f"{member.url}/v2/keys/a"
+        response = await client.put(url, data={"value": "1"})
+        return await response.json()
+
+    assert member.result_of(put())["node"]["value"] == "1"
+
+
+def test_it_is_what_twisted_takes_for_a_reactor(member, ends):
+    for interface in (IReactorTime, IReactorTCP, IReactorPluggableNameResolver):
+        assert verifyObject(interface, member.reactor)
+    assert verifyObject(ITCPTransport, ends.client.transport)
+    assert verifyObject(IListeningPort, ends.port)
+    assert verifyObject(IConnector, ends.connector)
+    timer = member.reactor.callLater(5, print)
+    assert verifyObject(IDelayedCall, timer)
+    timer.cancel()
+
+
+def test_endpoints_work(member):
+    server, client = Talker(), Talker()
+
+    async def connect():
+        listening = serverFromString(member.reactor, "tcp:7000")
+        port = await listening.listen(Factory.forProtocol(lambda: server))
+        connecting = clientFromString(member.reactor, "tcp:localhost:7000")
+        await connectProtocol(connecting, client)
+        client.transport.write(b"hello")
+        client.transport.loseConnection()
+        await port.stopListening()
+
+    member.result_of(connect())
+    member.settle()
+    assert server.heard == b"hello"
+
+
+def test_there_are_no_sockets_and_no_threads(monkeypatch):
+    def refuse(*_, **__):
+        raise AssertionError("not in memory")
+
+    monkeypatch.setattr("socket.socket.__init__", refuse)
+    monkeypatch.setattr("threading.Thread.start", refuse)
+    with InMemoryCluster() as cluster:
+        client = cluster.client()
+        cluster.result_of(client.set("/a", "1"))
+        cluster.drop_leader().restart()
+        assert cluster.result_of(client.get("/a", quorum=True)).node.value == "1"
 
 
 def test_nobody_listens_there(member):
