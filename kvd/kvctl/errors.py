@@ -130,6 +130,8 @@ class KeysRefused(KvdError):
 def failed(status: int, error: KvdError | str) -> Failed:
     """``Error:`` and the text, and what each endpoint said, as etcdctl prints both."""
     text = f"Error:  {error}"
-    if isinstance(error, AllFailed):
-        text += f"\n{error.detail}"
-    return Failed(status, text)
+    if not isinstance(error, AllFailed):
+        return Failed(status, text)
+    from kvd.kvctl.hints import of_failures  # noqa: PLC0415 -- seldom
+
+    return Failed(status, f"{text}\n{error.detail}", of_failures(error.failures))

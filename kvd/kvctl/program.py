@@ -139,7 +139,14 @@ def _explain(path: Sequence[Command], words: Sequence[str], streams: Streams) ->
         if each.named(words[0]):
             streams.out.write(_help([*path, each]))
             return 0
-    raise Failed(NO_SUCH_COMMAND, f"No help topic for '{words[0]}'")
+    from kvd.kvctl.hints import of_word  # noqa: PLC0415 -- seldom
+
+    known = [
+        name for each in path[-1].subcommands for name in (each.name, *each.aliases)
+    ]
+    raise Failed(
+        NO_SUCH_COMMAND, f"No help topic for '{words[0]}'", of_word(words[0], known)
+    )
 
 
 def _help(path: Sequence[Command]) -> str:
