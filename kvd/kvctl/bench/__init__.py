@@ -1,0 +1,1 @@
+"""A load on a cluster, and what it answers under it."""
