@@ -32,6 +32,7 @@ setup(
         "prometheus-client>=0.21",
         "pyopenssl>=24.1",
         "pyyaml>=6.0.1",
+        "rich>=13.9",
         "service-identity>=24.1",
         "treq>=24.9",
         "twisted>=24.11",

@@ -33,16 +33,18 @@ def variable(environ: Mapping[str, str], name: str) -> str:
     return environ.get(f"KVCTL_{name}") or environ.get(f"ETCDCTL_{name}", "")
 
 
-def connect(context: Context, *, sync: bool) -> Cluster:
+def connect(context: Context, *, sync: bool, asked: Settings | None = None) -> Cluster:
     """
     A cluster by the flags of the command; each call syncs, and tells so if it is asked.
 
     :param sync: whether the members' own URLs are asked for, unless ``--no-sync``.
+    :param asked: from :func:`settings`, where they are used for something else, too:
+        they may ask for a password.
     :raises Failed: with the status that etcdctl would have.
     """
     tell = context.warn if context.on("debug") else None
     endpoints = given_endpoints(context)
-    wire = Wire(settings(context), tell=tell)
+    wire = Wire(asked or settings(context), tell=tell)
     context.when_done(wire.close)
     cluster = Cluster(
         endpoints,
@@ -89,7 +91,7 @@ def settings(context: Context) -> Settings:
     :raises Failed: files of TLS that cannot be used.
     """
     total = context.timeouts.total_seconds
-    files = _files(context)
+    files = files_of(context)
     files.check()
     return Settings(
         request_seconds=max(0.0, context.timeouts.request_seconds),
@@ -143,7 +145,9 @@ def _discovered(context: Context) -> list[str]:
     return kept
 
 
-def _files(context: Context) -> Files:
+def files_of(context: Context) -> Files:
+    """What flags and environment name; whether it is there, nobody has looked yet."""
+
     def named(name: str) -> str:
         kept = name.upper().replace("-", "_")
         return context.text(name) or variable(context.environ, kept)

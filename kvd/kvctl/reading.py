@@ -46,7 +46,10 @@ def _get(context: Context) -> int:
 def _ls(context: Context) -> int:
     _ = context.cluster
     key = context.args[0] if context.args else "/"
-    response = read(context, key, recursive=context.on("recursive"))
+    is_tree = context.on("tree") or context.on("values")
+    response = read(context, key, recursive=is_tree or context.on("recursive"))
+    if is_tree:
+        return _draw(context, response)
     if context.output != "simple":
         show(context, response)
         return 0
@@ -54,6 +57,15 @@ def _ls(context: Context) -> int:
         context.say(response.node.key)
     for node in walk(response.node):
         context.say(f"{node.key}/" if node.is_dir and context.on("p") else node.key)
+    return 0
+
+
+def _draw(context: Context, response: Response) -> int:
+    from kvd.kvctl.tree import drawn, style_for  # noqa: PLC0415 -- for this alone
+
+    style = style_for(context.environ)
+    for line in drawn(response.node, style, values=context.on("values")):
+        context.say(line)
     return 0
 
 
@@ -69,6 +81,10 @@ COMMANDS: Final = (
             Flag(("recursive", "r"), "list what is below its directories, too"),
             Flag(("p",), "append a slash to directories"),
             _QUORUM,
+            Flag(("tree",), "draw all that is below it as a tree", beyond=True),
+            Flag(
+                ("values",), "the same, with the beginning of each value", beyond=True
+            ),
         ),
     ),
 )

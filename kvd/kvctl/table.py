@@ -11,6 +11,7 @@ from typing import Final
 from kvd.kvctl import (
     authority,
     backup,
+    beyond,
     health,
     members,
     reading,
@@ -130,6 +131,7 @@ def _in_order() -> list[Command]:
         *users.COMMANDS,
         *roles.COMMANDS,
         *authority.COMMANDS,
+        *beyond.COMMANDS,
     ]
     places = {name: place for place, name in enumerate(_ORDER)}
     return sorted(commands, key=lambda each: places.get(each.name, len(_ORDER)))
