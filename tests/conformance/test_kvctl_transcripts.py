@@ -181,7 +181,6 @@ WATCHES = [
 
 USAGE = [
     Typed("zz", 3),
-    Typed("import", 3),
     Typed("help zz", 3),
     Typed("h zz", 3),
     Typed("zz --help", 3),
