@@ -18,7 +18,6 @@ from kvd.client.recipes.items import Entry, Full, Item
 from kvd.client.recipes.kept import AGAIN_SECONDS, Gone, Times, unique_text
 from kvd.client.recipes.looking import look
 from kvd.client.values import Node
-from kvd.client.watching import Change, Relisted
 
 
 class Queue:
@@ -161,55 +160,42 @@ class Queue:
     async def _take(self) -> Claim:
         while True:
             try:
-                return await self._first()
+                claim = await self._first()
             except Gone:
                 await deferLater(self._client.clock, AGAIN_SECONDS)
+            else:
+                if claim is not None:
+                    return claim
 
-    async def _first(self) -> Claim:
-        """The first that can be claimed."""
+    async def _first(self) -> Claim | None:
+        """
+        The oldest item that is free; None: somebody was faster.
+
+        Then what is known is old, and to try the next one of it would be in vain, too:
+        one who lags behind has to look anew.
+        """
         followed = Followed(self._client, self._path, deep=True)
         await followed.begin()
-        passed: set[str] = set()
-        while True:
-            node = self._next(followed, passed)
-            if node is None:
-                self._passed(passed, await followed.change())
-                continue
-            claim = await Claiming(
-                self._client,
-                self._path,
-                node,
-                times=self._times,
-                mark=self._unique(),
-                attempts_max=self._attempts_max,
-            ).run()
-            if claim is not None:
-                return claim
-            passed.add(node.name)
+        while (node := self._free(followed.nodes)) is None:
+            await followed.change()
+        return await Claiming(
+            self._client,
+            self._path,
+            node,
+            times=self._times,
+            mark=self._unique(),
+            attempts_max=self._attempts_max,
+        ).run()
 
-    def _next(self, followed: Followed, passed: set[str]) -> Node | None:
-        """The oldest that nobody is known to have claimed."""
+    def _free(self, nodes: dict[str, Node]) -> Node | None:
+        """The oldest item that nobody is known to have claimed."""
         items, claims = self._in("items") + "/", self._in("claims") + "/"
-        free = [
+        free = (
             node
-            for key, node in followed.nodes.items()
-            if key.startswith(items)
-            and node.name not in passed
-            and claims + node.name not in followed.nodes
-        ]
+            for key, node in nodes.items()
+            if key.startswith(items) and claims + node.name not in nodes
+        )
         return min(free, key=lambda node: node.created_index, default=None)
-
-    def _passed(self, passed: set[str], change: Change) -> None:
-        """
-        Those which somebody else had are worth a try again when a claim is gone.
-
-        The one that was known of may be older than the one that was met, so it may be
-        tried in vain.
-        """
-        if isinstance(change, Relisted) or change.node.dir:
-            passed.clear()
-        elif change.removed and change.node.key.startswith(self._in("claims")):
-            passed.discard(change.node.name)
 
     async def _items(self, where: str) -> tuple[Item, ...]:
         try:

@@ -218,16 +218,25 @@ def test_the_oldest_item_is_claimed_and_the_attempt_counted(cluster, queue):
 
 def test_what_somebody_else_has_is_passed(cluster, queue):
     taking = queue.take()
-    items = [file(f"items/0{each}", "0 0 p sweep", each) for each in (7, 8, 9)]
+    items = [file(f"items/0{each}", "0 0 p sweep", each) for each in (7, 8)]
     listed(cluster, items=items, claims=[file("claims/07", "other", 20)])
-    claims(cluster, "08")
+    claimed(cluster, "08", 51)
+    counted(cluster, "08", "1 51 p sweep", 8, 52)
+    assert result(taking).item.name == "08"
+
+
+def test_who_was_not_fast_enough_looks_anew(cluster, queue):
+    taking = queue.take()
+    items = [file(f"items/0{each}", "0 0 p sweep", each) for each in (7, 8)]
+    listed(cluster, items=items)
+    claims(cluster, "07")
     cluster.last.answer(412, refusal(105))
-    claimed(cluster, "09", 51, "u2")
-    counted(cluster, "09", "1 51 p sweep", 9, 52)
-    assert result(taking).item.name == "09"
+    listed(cluster, items=items, claims=[file("claims/07", "other", 51)])
+    claims(cluster, "08", "u2")
+    assert waiting(taking)
 
 
-def test_an_item_that_was_done_meanwhile_is_passed(cluster, queue):
+def test_an_item_that_was_done_meanwhile_is_left_alone(cluster, queue):
     taking = queue.take()
     items = [file(f"items/0{each}", "0 0 p sweep", each) for each in (7, 8)]
     listed(cluster, items=items)
@@ -236,6 +245,7 @@ def test_an_item_that_was_done_meanwhile_is_passed(cluster, queue):
     assert cluster.last.target == "/v2/keys/q/items/07?quorum=true"
     cluster.last.answer(404, refusal(100))
     withdrawn(cluster)
+    listed(cluster, items=items[1:])
     claims(cluster, "08", "u2")
     assert waiting(taking)
 
@@ -263,29 +273,14 @@ def test_an_item_comes_again_when_its_claim_is_gone(cluster, queue, action):
     assert result(taking).item.attempts == 2
 
 
-def test_one_whose_claim_was_met_is_tried_again_when_that_is_gone(cluster, queue):
+def test_when_history_is_lost_what_there_is_now_counts(cluster, queue):
     taking = queue.take()
-    listed(cluster, items=[file("items/07", "0 0 p sweep", 7)])
-    claims(cluster, "07")
-    cluster.last.answer(412, refusal(105))
-    happened(cluster, "create", "claims/07", "other", 51)
-    happened(cluster, "compareAndSwap", "items/07", "1 51 p sweep", 52)
-    happened(cluster, "expire", "claims/07", None, 53)
-    claimed(cluster, "07", 54, "u2")
-    counted(cluster, "07", "2 54 p sweep", 52, 55)
-    assert result(taking).item.attempts == 2
-
-
-def test_when_history_is_lost_it_looks_again(cluster, queue):
-    taking = queue.take()
-    listed(cluster, items=[file("items/07", "0 0 p sweep", 7)])
-    claims(cluster, "07")
-    cluster.last.answer(412, refusal(105))
+    listed(cluster)
     cluster.last.answer(400, refusal(401, index=2000))
     node = {"key": "/q/items", "dir": True, "nodes": [file("items/07", "1 9 p a", 7)]}
     root = {"key": "/q", "dir": True, "nodes": [node]}
     cluster.last.answer(200, {"action": "get", "node": root}, Etcd_Index=2000)
-    claims(cluster, "07", "u2")
+    claims(cluster, "07")
     assert waiting(taking)
 
 
@@ -317,6 +312,7 @@ def test_a_claim_whose_answer_was_lost_may_be_somebody_elses(cluster, queue):
     cluster.last.break_off()
     node = file("claims/07", "other", 51)
     cluster.last.answer(200, {"action": "get", "node": node})
+    listed(cluster, items=items, claims=[node])
     claims(cluster, "08", "u2")
     assert waiting(taking)
 
@@ -524,7 +520,7 @@ def test_an_item_that_was_tried_too_often_is_set_aside(cluster, make):
     cluster.clock.advance(0.2)
     cluster.last.answer(200, event("compareAndDelete"))
     withdrawn(cluster)
-    assert cluster.last.target.startswith("/v2/keys/q?wait=true")
+    assert cluster.last.target == "/v2/keys/q?recursive=true&quorum=true"
     assert waiting(taking)
 
 
