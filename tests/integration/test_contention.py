@@ -65,13 +65,13 @@ def enough(record):
     """Whether so much was done that something would have shown."""
     return (
         everybody(record, "held", "saw", "added", "blocked", "passed", "put", "worked")
-        and record.count("held", of="lock") >= 20
-        and record.count("held", of="election") >= 20
-        and record.count("saw") >= 30
-        and record.count("added", of="counter") >= 100
-        and record.count("added", of="named") >= 100
-        and record.count("passed") >= 50
-        and record.count("done") >= 50
+        and record.count("held", of="lock") >= 12
+        and record.count("held", of="election") >= 12
+        and record.count("saw") >= 20
+        and record.count("added", of="counter") >= 50
+        and record.count("added", of="named") >= 50
+        and record.count("passed") >= 30
+        and record.count("done") >= 25
     )
 
 

@@ -67,7 +67,7 @@ def not_told(record: Record, of: str, ttl: float) -> Iterator[str]:
     for hold in holds(record, of):
         for stall in record.stalls_of(hold.who):
             asleep = min(stall.over, hold.over) - max(stall.begun, hold.begun)
-            if asleep > ttl + 1 and hold.why == "it was released":
+            if asleep > ttl and hold.why == "it was released":
                 yield f"{of}: {hold} slept through {stall} and did not notice"
 
 

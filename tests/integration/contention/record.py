@@ -81,6 +81,17 @@ class Record:
     def count(self, *whats: str, **facts: object) -> int:
         return sum(1 for _ in self.of(*whats, **facts))
 
+    def holders(self) -> set[str]:
+        """Who has noted that something is held, and not yet that it is over."""
+        open_holds: dict[tuple, str] = {}
+        for note in self.of("held", "over"):
+            hold = (note.who, note["of"], note["token"])
+            if note.what == "held":
+                open_holds[hold] = note.who
+            else:
+                open_holds.pop(hold, None)
+        return set(open_holds.values())
+
     def end_of(self, who: str) -> float:
         """When it was killed, or wrote its last note."""
         last = max(note.at for note in self.notes if note.who == who)

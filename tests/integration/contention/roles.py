@@ -34,7 +34,7 @@ async def hold(work: Work, of: str, held: Held) -> None:
     """Hold it for a while, and let the next one have it."""
     noted(work, of, held)
     try:
-        await work.pause(0.02, 0.2)
+        await work.pause(0.05, 0.3)
     finally:
         await held.release()
 

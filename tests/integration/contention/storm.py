@@ -27,7 +27,8 @@ FAULTS = (
     "freeze a follower",
     "kill a worker",
     "freeze a worker",
-    "freeze a worker",
+    "freeze a holder",
+    "freeze a holder",
 )
 
 
@@ -41,7 +42,8 @@ class Storm:
     :param roles: ``module:function``; every process plays all of them.
     :param seconds: how long harm is done, and until there was every kind of it; 0: none
         at all.
-    :param frozen_seconds: how long a worker is frozen at most: longer than a ``ttl``.
+    :param frozen_seconds: how long a worker is frozen at most: much longer than a
+        ``ttl``.
     """
 
     def __init__(
@@ -146,6 +148,8 @@ class Storm:
             how, _, whom = fault.partition(" ")
             if whom == "a worker":
                 self._harm_worker(how)
+            elif whom == "a holder":
+                self._freeze_holder()
             else:
                 self._harm_member(how, leads=whom == "the leader")
         while any(worker.thaw_at for worker in self._workers):
@@ -169,6 +173,20 @@ class Storm:
             worker.start()
         else:
             worker.freeze(self._chance.uniform(0.5, self._frozen_seconds))
+
+    def _freeze_holder(self) -> None:
+        """One who holds something, until it is lost; he must notice."""
+        deadline = time.monotonic() + 2
+        while time.monotonic() < deadline:
+            holders = self._record().holders()
+            found = [each for each in self._workers if each.who in holders]
+            found = [each for each in found if each.thaw_at is None]
+            if found:
+                least = 0.75 * self._frozen_seconds
+                seconds = self._chance.uniform(least, self._frozen_seconds)
+                self._chance.choice(found).freeze(seconds)
+                return
+            self._pause(0.02, 0.02)
 
     def _harm_member(self, how: str, *, leads: bool) -> None:
         names = [each.leader_name() for each in self._servers]
