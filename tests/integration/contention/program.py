@@ -20,7 +20,12 @@ from typing import TypeVar
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.error import ConnectionLost
+from twisted.internet.protocol import Protocol
 from twisted.internet.task import LoopingCall, deferLater
+from twisted.python.failure import Failure
+from twisted.web.client import ResponseNeverReceived
+from twisted.web.iweb import IResponse
 
 from kvd.client import Client, Limits
 from tests.integration.contention.record import PULSE_SECONDS, STALL_SECONDS, Book
@@ -29,6 +34,30 @@ T = TypeVar("T")
 LIMITS = Limits(request_seconds=1.5, connect_seconds=1.0)
 CALM = "calm"
 """The name of a file that is there once no harm is done any more."""
+
+
+class Lossy:
+    """
+    Requests over which some answers to writes are lost, though the write was carried out.
+
+    :param share: of them all.
+    """
+
+    def __init__(self, http, chance: random.Random, share: float) -> None:
+        self._http = http
+        self._chance = chance
+        self._share = share
+
+    def request(self, method: str, url: str, **options: object) -> Deferred:
+        asked = self._http.request(method, url, **options)
+        if method != "GET" and self._chance.random() < self._share:
+            asked.addCallback(self._lose)
+        return asked
+
+    @staticmethod
+    def _lose(response: IResponse) -> None:
+        response.deliverBody(Protocol())
+        raise ResponseNeverReceived([Failure(ConnectionLost())])
 
 
 class Over(Exception):
@@ -131,6 +160,8 @@ class Pulse:
 def main(settings: dict) -> None:
     book = Book(Path(settings["folder"]), settings["who"])
     client = Client(reactor, settings["urls"], limits=LIMITS)
+    chance = random.Random(f"{settings['seed']} {settings['who']} answers")
+    client._wire._http = Lossy(client._wire._http, chance, settings["lost_share"])
     works = [Work(client, book, settings, role) for role in settings["roles"]]
     ended = []
 

@@ -1,5 +1,5 @@
 """
-Contending processes on a cluster; both of them are killed and frozen.
+Contending processes on a cluster; both of them are killed and frozen, and answers lost.
 
 A seed chooses what is done to whom; what the processes make of it is the machine's.
 """
@@ -20,6 +20,8 @@ from tests.integration.contention.worker import Failed, Worker
 
 BEGIN_SECONDS = 60.0
 SETTLE_SECONDS = 90.0
+LOST_SHARE = 0.03
+"""Of all answers to writes: what was done is done, and nobody is told."""
 FAULTS = (
     "kill the leader",
     "kill a follower",
@@ -73,6 +75,7 @@ class Storm:
                     "folder": str(folder),
                     "roles": list(roles),
                     "seed": seed,
+                    "lost_share": LOST_SHARE if seconds else 0,
                     "peers": names,
                     "root": root,
                     "urls": urls[number % len(urls) :] + urls[: number % len(urls)],
@@ -176,7 +179,7 @@ class Storm:
 
     def _freeze_holder(self) -> None:
         """One who holds something, until it is lost; he must notice."""
-        deadline = time.monotonic() + 2
+        deadline = time.monotonic() + 1
         while time.monotonic() < deadline:
             holders = self._record().holders()
             found = [each for each in self._workers if each.who in holders]
@@ -187,6 +190,7 @@ class Storm:
                 self._chance.choice(found).freeze(seconds)
                 return
             self._pause(0.02, 0.02)
+        self._harm_worker("freeze")
 
     def _harm_member(self, how: str, *, leads: bool) -> None:
         names = [each.leader_name() for each in self._servers]
