@@ -212,7 +212,7 @@ class Watch:
         if self._closed:
             raise Closed("the watch is closed")
         request = watching(self._key, recursive=self._recursive, index=index + 1)
-        accepted = 0
+        accepted, asked_seconds = 0, self._clock.seconds()
         try:
             answer = await self._patiently(request)
             event, accepted = event_of(answer), index_of(answer)
@@ -229,8 +229,9 @@ class Watch:
         self._failures = 0
         self._index = event.index
         if 0 < accepted <= event.index:
-            # It did not come from a history in which there may be more.
-            self._current_seconds = self._clock.seconds()
+            # It did not come from a history in which there may be more. When it came,
+            # nobody knows who was stopped meanwhile.
+            self._current_seconds = max(self._current_seconds or 0.0, asked_seconds)
         return event if self._concerns(event.node.key) else None
 
     async def _relisted(self) -> Relisted | None:

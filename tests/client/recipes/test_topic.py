@@ -301,6 +301,21 @@ def test_a_subscription_that_waits_knows_that_nothing_is_missing(cluster, topic)
     assert result(item) == Message(77, "m77")
 
 
+def test_who_was_stopped_does_not_take_old_news_for_new(cluster, topic):
+    """What arrived while it was stopped says nothing of what came after it."""
+    subscription = subscribed(cluster, topic)
+    item = subscription.next()
+    response = cluster.last.begin(200, Etcd_Index=40)
+    cluster.clock.advance(200)
+    found = {"action": "create", "node": node(43)}
+    response.piece(json.dumps(found).encode())
+    response.end()
+    assert result(item) == Message(43, "m43")
+    item = subscription.next()
+    relisted(cluster, 77, index=2000)
+    assert result(item) == Missed(43, 77)
+
+
 def test_of_a_number_that_is_kept_fewer_means_that_none_was_taken(cluster, client):
     topic = counted(client, 3)
     subscription = topic.subscribe(after=45)
