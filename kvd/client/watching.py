@@ -117,7 +117,7 @@ class Watch:
         """
         When it was last known that nothing newer than ``index`` had happened, by the
         client's clock; None: never yet. While all is well somebody waits and that is at
-        most ``silent_seconds`` ago.
+        most twice ``silent_seconds`` ago.
         """
         return self._current_seconds
 

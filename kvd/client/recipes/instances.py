@@ -127,8 +127,8 @@ class Instances:
         """
         Since it was last known that this is what the cluster has; at first, inf.
 
-        While all is well it is at most the client's ``silent_seconds``, and what it needs
-        for a request.
+        While all is well it is at most twice the client's ``silent_seconds``, and what it
+        needs for a request.
         """
         return self._live.age_seconds
 
