@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 
 import attrs
@@ -115,17 +116,29 @@ def test_what_a_page_shows_is_what_happens(reader, document, chapter):
     reader.follow(steps(document, chapter))
 
 
-def test_kvctl_may_be_typed_in_the_place_of_etcdctl(reader):
-    page = "docs/authentication.rst"
-    assert any(command.startswith("etcdctl ") for _, command in commands(page))
-    for step in steps(page):
+@pytest.mark.parametrize(
+    ("document", "chapters", "shown", "typed"),
+    [
+        ("README.rst", {"Two commands", "The first minute"}, "etcdctl", "kvctl"),
+        ("docs/authentication.rst", {""}, "kvctl", "etcdctl"),
+    ],
+)
+def test_one_word_may_be_typed_for_the_other(reader, document, chapters, shown, typed):
+    needs_clients()
+    reader.terminal.type("export ETCDCTL_API=2")
+    replaced = 0
+    for step in steps(document):
+        if step.chapter not in chapters:
+            continue
         if isinstance(step, Commands):
+            replaced += sum(each.command.startswith(f"{shown} ") for each in step.lines)
             lines = (
-                attrs.evolve(each, command=each.command.replace("etcdctl", "kvctl"))
+                attrs.evolve(each, command=re.sub(rf"^{shown}\b", typed, each.command))
                 for each in step.lines
             )
             step = attrs.evolve(step, lines=tuple(lines))  # noqa: PLW2901
         reader.do(step)
+    assert replaced > 2
 
 
 def test_two_starts_of_the_single_example(reader):
