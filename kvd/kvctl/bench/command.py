@@ -38,6 +38,8 @@ BOUNDS: Final = {
 }
 SECONDS_MAX: Final = 86_400.0
 _BAR_SECONDS: Final = 0.2
+_REMOVALS_MAX: Final = 10
+_LATE_SECONDS: Final = 0.2
 _WARNING: Final = (
     "kvctl: this loads the cluster with as much as it takes, and its other clients wait "
     "for it"
@@ -62,7 +64,7 @@ def run(context: Context) -> int:
     try:
         interrupted = bench.run(cluster.endpoints, asked)
     finally:
-        _remove(context, cluster, prefix)
+        remove(context, cluster, prefix)
     if interrupted and not bench.result.done:
         raise KeyboardInterrupt
     told = setting, bench.result, bench.taken_seconds
@@ -174,6 +176,8 @@ class _Bench:
             load.run(self._plan.fill, filling),
             lambda: filling.done,
         )
+        for why, count in filling.errors.most_common():
+            self._context.warn(f"kvctl: {count} keys could not be written: {why}")
         self._began = time.monotonic()
         if self._seconds:
             self._over_at = self._began + self._seconds
@@ -205,16 +209,30 @@ class _Bench:
                 await ended
 
 
-def _remove(context: Context, cluster: Cluster, prefix: str) -> None:
-    """What cannot be removed is named, so that somebody can do it."""
-    target = f"/v2/keys{quote(prefix)}?recursive=true&dir=true"
-    try:
-        answer = cluster.ask("DELETE", target)
-    except ClusterError as error:
-        why = str(error).strip()
-    else:
-        if answer.status in {200, 404}:
-            return
-        why = answer.body.decode("utf-8", "replace").strip()
+def remove(
+    context: Context,
+    cluster: Cluster,
+    prefix: str,
+    pause: Callable[[float], object] = time.sleep,
+) -> None:
+    """
+    Remove a tree, and what comes into it from requests that were given up on.
+
+    What cannot be removed is named, so that somebody can do it.
+    """
+    target = f"/v2/keys{quote(prefix)}"
+    why = "it comes back"
+    for _ in range(_REMOVALS_MAX):
+        try:
+            answer = cluster.ask("DELETE", f"{target}?recursive=true&dir=true")
+            if answer.status not in {200, 404}:
+                why = answer.body.decode("utf-8", "replace").strip()
+                break
+            pause(_LATE_SECONDS)
+            if cluster.ask("GET", f"{target}?quorum=true").status == 404:
+                return
+        except ClusterError as error:
+            why = str(error).strip()
+            break
     context.warn(f"kvctl: {prefix} could not be removed: {why}")
     context.warn(f"kvctl: remove it with: kvctl rm --recursive {prefix}")

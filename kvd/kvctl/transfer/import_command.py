@@ -24,7 +24,7 @@ from kvd.kvctl.errors import (
 from kvd.kvctl.progress import bar
 from kvd.kvctl.transfer.export_command import prefix_of
 from kvd.kvctl.transfer.importing import Importing, Progress, Stopped
-from kvd.kvctl.transfer.putting import Outcome, Policy, Putting
+from kvd.kvctl.transfer.putting import Ask, Outcome, Policy, Putting
 from kvd.kvctl.transfer.reading import BrokenFile, Checked, check, records
 from kvd.kvctl.wire import FORM, Answer, Settings, Wire
 
@@ -35,8 +35,12 @@ JOBS: Final = (1, 256)
 NOT_ALL: Final = 1
 
 
-def run(context: Context) -> int:
-    """0, or 1 if a record is not in the cluster as the file has it."""
+def run(context: Context, ask: Ask | None = None) -> int:
+    """
+    0, or 1 if a record is not in the cluster as the file has it.
+
+    :param ask: asks the cluster, from whichever thread; None: as the flags say.
+    """
     policy = _policy(context)
     with _file(context) as file:
         try:
@@ -46,17 +50,25 @@ def run(context: Context) -> int:
             raise Failed(
                 BAD_ARGUMENTS, f"{lines}\nkvctl: nothing was imported"
             ) from None
-        return _import(context, file, checked, policy)
+        return _import(context, file, checked, policy, ask)
 
 
-def _import(context: Context, file: BinaryIO, checked: Checked, policy: Policy) -> int:
+def _import(
+    context: Context,
+    file: BinaryIO,
+    checked: Checked,
+    policy: Policy,
+    ask: Ask | None,
+) -> int:
     source = checked.header.prefix
     given = context.text("prefix")
-    asked = settings(context)
-    clusters = _Clusters(context, connect(context, sync=True, asked=asked), asked)
-    context.when_done(clusters.close)
+    if ask is None:
+        asked = settings(context)
+        clusters = _Clusters(context, connect(context, sync=True, asked=asked), asked)
+        context.when_done(clusters.close)
+        ask = clusters.ask
     putting = Putting(
-        clusters.ask,
+        ask,
         source=source,
         destination=prefix_of(given) if given else source,
         policy=policy,
