@@ -10,12 +10,7 @@ from typing import Any, Final, cast
 
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.error import ConnectionDone, ConnectionLost
-from twisted.internet.interfaces import (
-    IDelayedCall,
-    IProtocol,
-    IPushProducer,
-    IReactorTime,
-)
+from twisted.internet.interfaces import IProtocol, IPushProducer, IReactorTime
 from twisted.python.failure import Failure
 from twisted.web.client import ResponseDone
 from twisted.web.http import RESPONSES
@@ -118,7 +113,6 @@ class Said:
         self._clock = clock
         self._bodiless = asked.method == b"HEAD"
         self._fired: Failure | Said | None = None
-        self._firing: IDelayedCall | None = None
         self._same_turn = True
         self._pieces: list[bytes] = []
         self._reason: Failure | None = None  # the body's end, and how it came to it
@@ -135,7 +129,7 @@ class Said:
         """From now on whoever asked listens, and may be told."""
         self._same_turn = False
         if self._fired is not None:
-            self._firing = self._clock.callLater(0, self._fire)
+            self._clock.callLater(0, self._fire)
 
     # -- what the member says -------------------------------------------------------------
 
@@ -222,15 +216,12 @@ class Said:
             self._fire()
 
     def _fire(self) -> None:
-        self._firing = None
         if not self.outcome.called:
             self.outcome.callback(cast(Any, self._fired))  # Any: or its failure
 
     def _cancelled(self, outcome: Deferred[IResponse]) -> None:
         began = self.visit.began
         self.visit.leave()
-        if self._firing is not None:
-            self._firing.cancel()
         if not began:
             outcome.errback(NotSent(_NOT_YET))
 

@@ -24,6 +24,7 @@ from kvd.service import KvdService
 if TYPE_CHECKING:
     from twisted.web.server import Request
 
+# Not the member's business, and another one for each body: a head is remembered.
 _FRAMING: Final = frozenset((b"content-length", b"transfer-encoding"))
 _CONNECTION: Final = b"connection"
 
@@ -133,7 +134,6 @@ class Asking:
         """
         request = self._request
         request.setResponseCode(status, REASONS[status].encode("ascii"))
-        request.defaultContentType = None
         has = request.responseHeaders
         has.removeHeader(b"server")
         dates = has.getRawHeaders(b"date", [])

@@ -29,13 +29,12 @@ class Entrance:
         self._closed = ""
 
     def lead_to(self, door: Door) -> None:
-        """There is a port; unless it is too late for that."""
-        if self._closed:
-            return
+        """There is a port."""
         self._door = door
         waiting, self._waiting = self._waiting, {}
         for visit in waiting:
-            door.enter(visit)
+            if not visit.is_over:  # as one before it was answered
+                door.enter(visit)
 
     def close(self, why: str = STOPPING) -> None:
         """

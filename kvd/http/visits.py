@@ -134,6 +134,11 @@ class Visit:
         """Whether anybody has looked at the request."""
         return self._host is not None
 
+    @property
+    def is_over(self) -> bool:
+        """Whether nobody is told anything any more."""
+        return self._over
+
     def taken(self) -> None:
         """The visitor takes pieces again."""
         self.blocked = False

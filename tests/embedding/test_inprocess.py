@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 from functools import partial
 
-import bcrypt
 import pytest
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Protocol
@@ -30,9 +29,9 @@ from kvd.embedding.inprocess import ENDPOINT
 from kvd.errors import Unavailable, UnavailableReason
 from kvd.http.entrance import Entrance
 from kvd.v2.accounts import PutUser
-from kvd.v2.authcodec import AuthRequest, Switch, encode_auth_request
-from kvd.v2.commands import Asker
+from kvd.v2.authcodec import Switch
 from tests.client.cluster import result, waiting
+from tests.http.accounts import HASH, change
 from tests.http.conftest import Port
 
 
@@ -61,15 +60,9 @@ class Inside:
 
     def users(self, *names):
         """Turn authentication on, with root and these, who may nothing; passwords pw."""
-        hashed = bcrypt.hashpw(b"pw", bcrypt.gensalt(4, prefix=b"2a")).decode()
         for name in ("root", *names):
-            self._auth(PutUser(name, hashed))
-        self._auth(Switch(on=True))
-        self.port.auth.take_writes()
-
-    def _auth(self, change):
-        self.member.propose("auth", encode_auth_request(AuthRequest(Asker(), change)))
-        self.member.turn()
+            change(self.port, PutUser(name, HASH))
+        change(self.port, Switch(on=True))
 
 
 @pytest.fixture
@@ -213,9 +206,9 @@ def test_a_watch_gets_its_events_and_goes_with_who_watches(inside):
     inside.settle()
     assert inside.site.watches.open_now == 1
     inside.settle(client.set("/a/b", "1"))
-    change = inside.settle(first)
-    assert isinstance(change, Event)
-    assert change.node.value == "1"
+    event = inside.settle(first)
+    assert isinstance(event, Event)
+    assert event.node.value == "1"
     second = watch.next()
     inside.settle()
     assert inside.site.watches.open_now == 1
@@ -239,8 +232,8 @@ def test_a_watch_ends_with_its_client(inside):
     seen = []
 
     async def look():
-        async for change in client.watch("/a"):
-            seen.append(change)
+        async for each in client.watch("/a"):
+            seen.append(each)
 
     looking = Deferred.fromCoroutine(look())
     inside.settle()
@@ -301,10 +294,11 @@ def test_an_entrance_keeps_requests_until_there_is_a_member(inside):
         result(third)
     first.addErrback(lambda failure: None)
     first.cancel()
+    fourth = client.set("/4", "")
     entrance.lead_to(inside.site)
-    assert len(inside.member.proposals) == 1
-    assert inside.settle(second).node.key == "/1"
-    assert inside.settle(client.get("/")).node.nodes[0].key == "/1"
+    assert len(inside.member.proposals) == 2
+    assert [each.node.key for each in inside.settle(second, fourth)] == ["/1", "/4"]
+    assert not inside.site.visits
 
 
 def test_a_closed_entrance_says_why(inside):
@@ -329,6 +323,11 @@ def test_no_more_are_under_way_than_connections_may_be():
     with pytest.raises(NoAnswer, match="2 requests are under way already"):
         result(writes[2])
     assert [each.node.key for each in inside.settle(*writes[:2])] == ["/0", "/1"]
+
+
+def test_no_host_has_to_be_named_that_the_member_knows():
+    inside = Inside(host_whitelist=("kvd.example",))
+    assert inside.settle(inside.client().get("/")).node.dir
 
 
 def test_limits_of_members_and_clients_hold():

@@ -123,6 +123,7 @@ SAME = {
     "a foreign origin": ("GET", "/v2/keys/a", "Origin: http://no.example\r\n"),
     "an origin's options": ("OPTIONS", "/v2/keys/a", "Origin: http://site.example\r\n"),
     "a strange host": ("GET", "/v2/keys/a", "Host: evil.example\r\n"),
+    "an expectation": ("PUT", "/v2/keys/b", f"{FORM}Expect: more\r\n", "value=1"),
     "closing": ("GET", "/v2/keys/a", "Connection: close\r\n"),
     "a set": ("PUT", "/v2/keys/b", FORM, "value=1"),
     "a set with a ttl": ("PUT", "/v2/keys/b", FORM, "value=1&ttl=5"),
@@ -143,7 +144,7 @@ SAME = {
     "a broken document": ("PUT", "/v2/auth/users/ann", "", "{"),
     "a member": ("POST", "/v2/members", "Content-Type: application/json\r\n", "{}"),
 }
-UNREAD = {"a body that is too large"}  # of which the port does not read all, and closes
+UNREAD = {"a body that is too large", "an expectation"}  # by the port, which closes
 OPTIONS = {
     "request_bytes_max": 1000,
     "cors": ("http://site.example",),
@@ -194,17 +195,30 @@ def test_an_old_client_gets_the_same_but_for_the_connection():
     assert own.startswith(b"HTTP/1.0 200 OK")
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT"])
 @pytest.mark.parametrize("place", ["/kvd", "/a/b", "/with%20space"])
 @pytest.mark.parametrize("target", ["//v2/keys/a", "/v2/./keys", "/x/../../etc?<q>"])
-def test_a_path_that_is_not_clean_leads_back_below_the_place(place, target):
+def test_a_path_that_is_not_clean_leads_back_below_the_place(method, place, target):
     outer = Outer(place=place.replace("%20", " "))
     outer.place = place
-    own, site = outer.both("GET", target)
+    own, site = outer.both(method, target)
     assert own.startswith(b"HTTP/1.1 301")
     told = site.replace(place.encode() + b"/", b"/")
     length = re.compile(rb"Content-Length: (\d+)")
     assert length.sub(b"", told) == length.sub(b"", own)
-    assert int(length.search(site)[1]) == int(length.search(own)[1]) + len(place)
+    longer = len(place) if method == "GET" else 0
+    lengths = [int(each) for said in (own, site) for each in length.findall(said)]
+    assert method == "HEAD" or lengths[1] == lengths[0] + longer
+
+
+def test_a_bug_does_not_end_the_sites_connection(logged_failures, monkeypatch):
+    outer = Outer()
+    monkeypatch.setattr(outer.port.v2, "get", lambda *_, **__: 1 / 0)
+    said = outer.below("GET", "/v2/keys/a")
+    assert said.startswith(b"HTTP/1.1 500 Internal Server Error\r\n")
+    assert b"Connection" not in said
+    assert [each.type for each in logged_failures] == [ZeroDivisionError]
+    logged_failures.clear()
 
 
 def test_a_member_may_be_all_of_a_site():
