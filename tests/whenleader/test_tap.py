@@ -66,7 +66,7 @@ def test_what_is_not_said_has_defaults():
 
 def test_everything_may_be_said(tmp_path):
     make_certificates([str(tmp_path), "--client", "ann"])
-    (tmp_path / "password").write_text("pw\nnot this\n")
+    (tmp_path / "password").write_text("not for everybody\nnot this\n")
     settings = parsed(
         "--endpoints=https://a:1,https://b:2",
         "--name=n",
@@ -89,9 +89,9 @@ def test_everything_may_be_said(tmp_path):
         ttl=5,
         margin_seconds=1.5,
         tls=tls,
-        auth=("ann", "pw"),
+        auth=("ann", "not for everybody"),
     )
-    assert "pw" not in repr(settings)
+    assert "not for everybody" not in repr(settings)
     assert settings.limits.connect_seconds == 0.5
 
 
