@@ -56,7 +56,7 @@ setup(
         ],
     },
     entry_points={
-        "console_scripts": ["kvd = kvd.command:main", "kvctl = kvd.kvctl.program:main"]
+        "console_scripts": ["kvd = kvd.command:main", "kvctl = kvd.kvctl.__main__:main"]
     },
     classifiers=[
         "Framework :: Twisted",

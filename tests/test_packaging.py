@@ -79,7 +79,7 @@ def test_the_command_is_an_entry_point(wheel):
     (name,) = [each for each in archive.namelist() if each.endswith("entry_points.txt")]
     names = archive.read(name).decode()
     assert "kvd = kvd.command:main" in names
-    assert "kvctl = kvd.kvctl.program:main" in names
+    assert "kvctl = kvd.kvctl.__main__:main" in names
 
 
 def test_the_plugin_is_found_in_an_unpacked_wheel(wheel, tmp_path):

@@ -91,12 +91,15 @@ def settings(context: Context) -> Settings:
     :raises Failed: files of TLS that cannot be used.
     """
     total = context.timeouts.total_seconds
+    bytes_max = context.number("answer-bytes-max")
+    if bytes_max < 1:
+        raise Failed(BAD_ARGUMENTS, "--answer-bytes-max: expected a number above 0")
     files = files_of(context)
     files.check()
     return Settings(
         request_seconds=max(0.0, context.timeouts.request_seconds),
         dial_seconds=min(DIAL_SECONDS, total) if total else DIAL_SECONDS,
-        body_bytes_max=context.number("answer-bytes-max"),
+        body_bytes_max=bytes_max,
         files=files,
         auth=_auth(context),
     )

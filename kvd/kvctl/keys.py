@@ -40,10 +40,13 @@ def value_of(context: Context) -> str:
     """
     if len(context.args) > 1:
         return context.args[1]
-    value = context.streams.stdin.read().decode("utf-8", "surrogateescape")
+    try:
+        value = context.streams.stdin.read()
+    except OSError:
+        value = b""  # a folder, for example
     if not value:
         raise failed(BAD_ARGUMENTS, "value required")
-    return value
+    return value.decode("utf-8", "surrogateescape")
 
 
 def form(fields: Mapping[str, str]) -> str:

@@ -22,19 +22,32 @@ PIPE_CLOSED = 128 + signal.SIGPIPE
 
 
 def main() -> None:
-    """The console script ``kvctl``."""
+    """What the process does, whose SIGINT still ends it without a word."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     streams = of_process()
-    status = run(sys.argv[1:], os.environ, streams)
     try:
+        status = run(sys.argv[1:], os.environ, streams)
         streams.out.flush()
-    except BrokenPipeError:
-        status = PIPE_CLOSED
+    except OSError as error:
+        status = _unwritten(streams, error)
     if status == PIPE_CLOSED:
         # Nobody reads any more. End as programs do that never thought of it, and
         # before the interpreter tries to write the rest.
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGPIPE)
     raise SystemExit(status)
+
+
+def _unwritten(streams: Streams, error: OSError) -> int:
+    """The exit status when the result cannot be written."""
+    if isinstance(error, BrokenPipeError):
+        return PIPE_CLOSED
+    streams.err.write(f"Error:  {error.strerror}\n")
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, streams.out.fileno())  # or it is tried again at the end
+    os.close(nowhere)
+    return BAD_ARGUMENTS
 
 
 def run(argv: Sequence[str], environ: Mapping[str, str], streams: Streams) -> int:
@@ -44,6 +57,7 @@ def run(argv: Sequence[str], environ: Mapping[str, str], streams: Streams) -> in
     :param argv: without the program's name.
     :return: the exit status: 0 well, 1 bad arguments, 2 no connection, 3 no such command,
         4 refused by the cluster, 5 not healthy, 130 interrupted, 141 nobody reads.
+    :raises OSError: the result cannot be written.
     """
     try:
         return _run(argv, environ, streams)

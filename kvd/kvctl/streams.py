@@ -42,8 +42,20 @@ class Streams(NamedTuple):
 
 
 def of_process() -> Streams:
-    """The real ones."""
+    """The real ones; one that is closed has nothing in it, and takes everything."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors=ERRORS, newline="\n")
-    return Streams(sys.stdin.buffer, sys.stdout, sys.stderr)
+    return Streams(
+        # What is not open is None, which typeshed does not know.
+        getattr(sys.stdin, "buffer", None) or io.BytesIO(),
+        sys.stdout or _Nowhere(),
+        sys.stderr or _Nowhere(),
+    )
+
+
+class _Nowhere(io.StringIO):
+    """Keeps nothing."""
+
+    def write(self, text: str) -> int:
+        return len(text)

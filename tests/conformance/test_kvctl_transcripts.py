@@ -377,6 +377,8 @@ USERS = [
     Typed("-u root:pw get /a"),
     Typed("--username root get /a", stdin=b"pw\nrest"),
     Typed("--username root get /a", stdin=b"pw\r\n"),
+    Typed("-u root set /a", stdin=b"pw\nthe rest is\nthe value"),
+    Typed("-u root set /a", 1, stdin=b"pw\n"),
     Typed("--username root get /a", 4),
     Typed("-u root:wrong get /a", 4),
     Typed("-u :pw get /a", 4),

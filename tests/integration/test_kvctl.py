@@ -26,6 +26,7 @@ SHOW = 'echo "$ETCD_WATCH_ACTION $ETCD_WATCH_KEY $ETCD_WATCH_VALUE"'
 def server(tmp_path_factory):
     made = lone_member(Make.KVD, tmp_path_factory.mktemp("alone"))
     made.options["advertise-client-urls"] = made.url
+    made.options["listen-client-urls"] += ",unix://localhost:2379"
     try:
         start_all([made])
         yield made
@@ -221,3 +222,65 @@ def test_an_answer_that_is_too_long_is_an_error_and_no_more(server, key):
         "Error:  client: an answer of more than 1000 bytes "
         "(--answer-bytes-max allows more)\n"
     )
+
+
+def test_a_limit_that_no_answer_could_keep_is_refused(server):
+    for number in ("0", "-5"):
+        done = run(PROGRAMS["kvctl"], server, "--answer-bytes-max", number, "ls")
+        assert done.returncode == 1
+        assert b"--answer-bytes-max: expected a number above 0" in done.stderr
+
+
+def test_a_socket_in_the_file_system_is_an_endpoint(program, server, key):
+    words = ["--no-sync", "--endpoints", "unix://localhost:2379"]
+    for more, shown in ((["set", key, "1"], b"1\n"), (["get", key], b"1\n")):
+        done = subprocess.run(
+            [*program, *words, *more],
+            env={**os.environ, "ETCDCTL_API": "2"},
+            cwd=server.place.folder,
+            capture_output=True,
+            timeout=COMMAND_SECONDS,
+            check=False,
+        )
+        assert (done.returncode, done.stdout, done.stderr) == (0, shown, b"")
+
+
+def shell(server, line):
+    """A line of a shell, in which ``kvctl`` is the program at this server."""
+    kvctl = f"{PROGRAMS['kvctl'][0]} --endpoints {server.url}"
+    return subprocess.run(
+        ["bash", "-c", line.replace("kvctl", kvctl)],
+        capture_output=True,
+        text=True,
+        timeout=COMMAND_SECONDS,
+        check=False,
+    )
+
+
+def test_what_cannot_be_written_is_an_error_and_no_traceback(server, key):
+    put(server, key, "1")
+    done = shell(server, f"kvctl get {key} > /dev/full")
+    assert (done.returncode, done.stderr) == (1, "Error:  No space left on device\n")
+
+
+def test_closed_streams_are_no_traceback(server, key):
+    put(server, key, "1")
+    done = shell(server, f"kvctl get {key} <&-")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "1\n", "")
+    done = shell(server, f"kvctl set {key} <&-")
+    assert (done.returncode, done.stderr) == (1, "Error:  value required\n")
+    done = shell(server, f"kvctl get {key} >&-")
+    assert (done.returncode, done.stderr) == (0, "")
+    done = shell(server, "kvctl get /none 2>&-")
+    assert (done.returncode, done.stdout) == (4, "")
+
+
+def test_ctrl_c_in_a_loop_of_commands_is_never_a_traceback(server, key):
+    for delay in range(0, 200, 20):
+        with started(PROGRAMS["kvctl"], server, "watch", key) as watch:
+            time.sleep(delay / 1000)  # somewhere on its way
+            while watch.poll() is None:
+                watch.send_signal(signal.SIGINT)
+                time.sleep(0.02)
+            assert b"kvctl/program.py" not in watch.stderr.read()
+            assert watch.returncode in {0, 1, 130, -signal.SIGINT}
