@@ -191,11 +191,20 @@ class Claiming:
         return None
 
     async def _set_aside(self, entry: Entry, index: int) -> None:
-        """It is kept where nobody takes it; this was no attempt."""
+        """
+        It is kept where nobody takes it; this was no attempt.
+
+        :raises Gone: the claim was lost; whoever has it next will do so.
+        """
         aside = attrs.evolve(entry, attempts=entry.attempts - 1)
         register = Register(self._client, f"{self._path}/failed/{self._node.name}")
-        await register.change(ABSENT, aside.value)
-        await self._removed(index, lambda: not self._why)
+        try:
+            await register.change(ABSENT, aside.value)
+            await self._removed(index, lambda: not self._why)
+        except BadAnswer:
+            raise
+        except (Overtaken, NoAnswer, Unknown):
+            raise Gone("it was lost while it was set aside") from None
         await self._kept.withdraw()
 
     async def _removed(self, index: int, goes_on: Callable[[], bool]) -> None:

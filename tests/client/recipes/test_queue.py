@@ -533,6 +533,42 @@ def test_one_that_died_while_he_set_it_aside_is_followed_up(cluster, make):
     assert cluster.last.target == "/v2/keys/q/items/07?prevIndex=52"
 
 
+@pytest.mark.parametrize("how", ["overtaken", "lost", "seen by another"])
+def test_who_cannot_set_it_aside_leaves_it_to_the_next(cluster, make, how):
+    taking = make(attempts_max=1).take()
+    listed(cluster, items=[file("items/07", "1 40 p poison", 7, 41)])
+    claimed(cluster, "07", 51)
+    counted(cluster, "07", "2 51 p poison", 41, 52)
+    if how == "seen by another":
+        cluster.last.break_off()
+        other = {"action": "get", "node": file("failed/07", "1 40 p poison", 60)}
+        cluster.last.answer(200, other)
+    else:
+        cluster.last.answer(201, event("create"))
+        if how == "overtaken":
+            cluster.last.answer(412, refusal(101))
+        else:
+            cluster.clock.rightNow += 27
+            cluster.clock.advance(0)
+            removing = next(each for each in cluster.asked if each.method == "DELETE")
+            removing.break_off()
+    withdrawn(cluster)
+    cluster.clock.advance(0.2)
+    listed(cluster)
+    assert waiting(taking)
+
+
+def test_an_answer_that_no_server_gives_ends_the_taking(cluster, make):
+    taking = make(attempts_max=1).take()
+    listed(cluster, items=[file("items/07", "1 40 p poison", 7, 41)])
+    claimed(cluster, "07", 51)
+    counted(cluster, "07", "2 51 p poison", 41, 52)
+    cluster.last.answer(200, b"hello")
+    withdrawn(cluster)
+    with pytest.raises(BadAnswer):
+        result(taking)
+
+
 def test_items_can_be_looked_at_and_those_set_aside_forgotten(cluster, queue):
     looking = queue.items()
     assert cluster.last.target == "/v2/keys/q/items?quorum=true"
