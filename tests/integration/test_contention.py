@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import time
 
 import pytest
 
@@ -22,7 +23,7 @@ from tests.integration.contention.judges import (
     judge_queue,
     judge_turns,
 )
-from tests.integration.contention.roles import TTL
+from tests.integration.contention.roles import ATTEMPTS_MAX, POISON, TTL
 from tests.integration.contention.storm import FAULTS, Storm
 
 SECONDS = float(os.environ.get("KVD_CONTENTION_SECONDS", "12"))
@@ -75,17 +76,24 @@ def enough(record):
     )
 
 
+def node_of(members, key):
+    """What is there, as somebody knows who has a quorum; patient, for they may be slow."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        for member in members:
+            status, _, body = member.ask(f"/v2/keys{key}?quorum=true")
+            if status in (200, 404):
+                return json.loads(body).get("node", {})
+    raise AssertionError(f"nobody can say what {key} is; {AGAIN}")
+
+
 def listed(members, directory):
-    """What is in it, as one asks who has a quorum."""
-    status, _, body = members[0].ask(f"/v2/keys{directory}?quorum=true")
-    assert status == 200, body
-    return json.loads(body)["node"].get("nodes", [])
+    return node_of(members, directory).get("nodes", [])
 
 
 def number_of(members, name):
     """What a counter says at the end."""
-    _, _, body = members[0].ask(f"/v2/keys{name}?quorum=true")
-    return int(json.loads(body)["node"]["value"].split()[0])
+    return int(node_of(members, name)["value"].split()[0])
 
 
 class Judgement:
@@ -122,9 +130,17 @@ class Judgement:
             "election": judge_turns(record, "election", TTL),
             "observers": judge_observers(record, history, f"{root}/election"),
             "barriers": judge_barriers(record),
-            "queue": judge_queue(record, history, f"{root}/queue"),
+            "queue": judge_queue(
+                record, history, f"{root}/queue", self.failed(), ATTEMPTS_MAX
+            ),
             **counters,
         }
+
+    def failed(self):
+        """What was set aside, and after how many attempts."""
+        nodes = listed(self.members, f"{self.root}/queue/failed")
+        values = [node["value"].split() for node in nodes]
+        return {value[-1]: int(value[0]) for value in values}
 
     def at_rest(self, record):
         """Everybody stopped, and all work is done."""
@@ -161,6 +177,12 @@ def test_an_addition_that_has_a_name_is_certain_but_for_who_was_killed(stormy):
     unsure = record.count("adding", of="named") - record.count("added", of="named")
     # Everybody may have been killed, or ended, in the middle of one.
     assert unsure <= record.count("begun"), AGAIN
+
+
+def test_poison_is_set_aside(stormy):
+    put = {note["text"] for note in stormy.record.of("put")}
+    poison = {text for text in put if text.endswith(POISON)}
+    assert poison <= set(stormy.failed()), AGAIN
 
 
 @pytest.fixture(scope="module")

@@ -237,6 +237,7 @@ class Worked(Told):
 
     def __init__(self):
         super().__init__()
+        self.failed = {}
         self.history = [
             self.happened(1, "create", "items/1", "0 0 m a"),
             self.happened(2, "create", "items/2", "0 0 m b"),
@@ -272,11 +273,18 @@ class Worked(Told):
         ]
 
     def judged(self):
-        return judge_queue(self.record, self.history, "/q")
+        return judge_queue(self.record, self.history, "/q", self.failed, 3)
 
 
 def test_a_queue_whose_items_were_done_is_accepted():
     assert Worked().judged() == []
+
+
+def test_what_is_set_aside_need_not_be_done():
+    told = Worked()
+    told.forget("worked", "b")
+    told.failed["b"] = 3
+    assert told.judged() == []
 
 
 @pytest.mark.parametrize(
@@ -292,6 +300,8 @@ def test_a_queue_whose_items_were_done_is_accepted():
         (lambda told: told.try_item("y", "a", 9, 5.0, 6.0, attempts=3), "came again"),
         (lambda told: told.try_item("y", "b", 9, 5.0, 6.0, attempts=1), "was tried"),
         (lambda told: told.history.pop(2), "order"),
+        (lambda told: told.try_item("y", "b", 9, 5.0, 6.0, attempts=4), "was tried"),
+        (lambda told: told.failed.update(b=2), "set aside after 2"),
     ],
 )
 def test_a_queue_that_breaks_its_promise_is_noticed(breach, said):

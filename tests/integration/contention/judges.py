@@ -181,18 +181,29 @@ def judge_barriers(record: Record) -> list[str]:
 
 
 def judge_queue(
-    record: Record, history: Sequence[Happened], directory: str
+    record: Record,
+    history: Sequence[Happened],
+    directory: str,
+    failed: dict[str, int],
+    attempts_max: int,
 ) -> list[str]:
     """
     What was put is worked on, one at a time, and not any more once it is done.
 
     By history, items are claimed for the first time in the order in which they were
     put, and none is gone that nobody worked on.
+
+    :param failed: what was set aside, with its attempts, which have to be too many.
     """
-    worked = {note["text"] for note in record.of("worked")}
+    problems = [
+        f"{text} was set aside after {attempts} attempts"
+        for text, attempts in failed.items()
+        if attempts != attempts_max
+    ]
+    worked = {note["text"] for note in record.of("worked")} | set(failed)
     put = {note["text"] for note in record.of("put")}
     tried = {note["text"] for note in record.of("putting")}
-    problems = [f"{text} was put, and never done" for text in put - worked]
+    problems += [f"{text} was put, and never done" for text in put - worked]
     problems += [f"{text} was done, and never put" for text in worked - tried]
     done: dict[str, float] = {}
     for note in record.of("done"):
@@ -201,7 +212,7 @@ def judge_queue(
         of = f"item {text}"
         problems += at_once(record, of)
         attempts = [hold.facts["attempts"] for hold in holds(record, of)]
-        if attempts != sorted(set(attempts)):
+        if attempts != sorted(set(attempts)) or max(attempts, default=0) > attempts_max:
             problems.append(f"{text} was tried {attempts}")
         again = [
             each for each in holds(record, of) if each.begun > done.get(text, 1e99)

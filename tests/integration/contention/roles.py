@@ -16,6 +16,8 @@ from kvd.client.recipes import (
 from tests.integration.contention.program import Work
 
 TTL = 3
+ATTEMPTS_MAX = 5
+POISON = "poison"
 # Longer than a process may be kept from running without being called stalled.
 TIMES = {"ttl": TTL, "margin_seconds": 0.8}
 
@@ -129,11 +131,12 @@ async def go(work: Work) -> None:
 
 async def put(work: Work) -> None:
     """Put work into the queue, each piece once, as long as there is room."""
-    queue = Queue(work.client, f"{work.root}/queue", size_max=20, patience_seconds=4)
+    queue = Queue(work.client, f"{work.root}/queue", size_max=40, patience_seconds=4)
     serial = 0
     while not work.calm:
         serial += 1
-        text = f"{work.who}-{serial}"
+        kind = POISON if work.chance.random() < 0.05 else "good"
+        text = f"{work.who}-{serial}-{kind}"
         work.note("putting", text=text)
         try:
             name = await work.until_over(queue.put(text))
@@ -148,14 +151,14 @@ async def put(work: Work) -> None:
 
 
 async def take(work: Work) -> None:
-    """Take work, give one in ten back, and do the rest."""
-    queue = Queue(work.client, f"{work.root}/queue", **TIMES)
+    """Take work, give one in ten back, and poison every time, and do the rest."""
+    queue = Queue(work.client, f"{work.root}/queue", attempts_max=ATTEMPTS_MAX, **TIMES)
     while True:
         claim = await work.until_over(queue.take())
         text = claim.item.text
         noted(work, f"item {text}", claim, attempts=claim.item.attempts)
         await work.pause(0.02, 0.1)
-        if work.chance.random() < 0.1:
+        if text.endswith(POISON) or work.chance.random() < 0.1:
             await claim.release()
             continue
         work.note("worked", text=text)
