@@ -85,7 +85,10 @@ async def count(work: Work) -> None:
 
 async def count_by_name(work: Work) -> None:
     """Give each addition a name, and ask for it until it is certain."""
-    counter = Counter(work.client, f"{work.root}/named", patience_seconds=1)
+    # More than others can add while one of us is frozen.
+    counter = Counter(
+        work.client, f"{work.root}/named", remembered_max=500, patience_seconds=1
+    )
     serial = 0
     while True:
         serial += 1
