@@ -38,6 +38,7 @@ BOUNDS: Final = {
 }
 SECONDS_MAX: Final = 86_400.0
 _BAR_SECONDS: Final = 0.2
+_FILLINGS_MAX: Final = 3
 _REMOVALS_MAX: Final = 10
 _LATE_SECONDS: Final = 0.2
 _WARNING: Final = (
@@ -168,16 +169,20 @@ class _Bench:
         return self._interrupted
 
     async def _measure(self, reactor: Reactor, load: Load) -> None:
-        filling = Result()
-        await self._shown(
-            reactor,
-            "writing the keys",
-            self._setting.keys,
-            load.run(self._plan.fill, filling),
-            lambda: filling.done,
-        )
-        for why, count in filling.errors.most_common():
-            self._context.warn(f"kvctl: {count} keys could not be written: {why}")
+        for _ in range(_FILLINGS_MAX):
+            filling = Result()
+            self._plan.begin_filling()
+            await self._shown(
+                reactor,
+                "writing the keys",
+                self._setting.keys,
+                load.run(self._plan.fill, filling),
+                lambda now=filling: now.done,  # type: ignore[misc]  # a default binds it
+            )
+            if not filling.errors:
+                break
+            for why, count in filling.errors.most_common():
+                self._context.warn(f"kvctl: {count} keys could not be written: {why}")
         self._began = time.monotonic()
         if self._seconds:
             self._over_at = self._began + self._seconds

@@ -61,6 +61,10 @@ class Plan:
         self._over = over
         self._filled = 0
 
+    def begin_filling(self) -> None:
+        """From the first key on, also for another time."""
+        self._filled = 0
+
     def fill(self) -> Ask | None:
         """The next of the writes that make every key, before anything is measured."""
         if self._filled == len(self._targets):

@@ -155,23 +155,32 @@ def _policy(context: Context) -> Policy:
 @contextmanager
 def _file(context: Context) -> Iterator[BinaryIO]:
     """
-    The file, which is read twice; standard input is kept in one for that.
+    The file, which is read twice; what cannot be is kept in one for that.
 
     :raises Failed: it cannot be opened.
     """
     path = context.args[0]
     try:
         if path == "-":
-            kept = cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115 -- closed below
-            shutil.copyfileobj(context.streams.stdin, kept)
-            kept.seek(0)
+            kept = _spooled(context.streams.stdin)
         else:
             kept = open(path, "rb")  # noqa: SIM115 -- closed below
+            if not kept.seekable():
+                with kept as pipe:
+                    kept = _spooled(pipe)
     except OSError as error:
         why = (error.strerror or str(error)).lower()
         raise Failed(BAD_ARGUMENTS, f"import: {path}: {why}") from None
     with kept:
         yield kept
+
+
+def _spooled(source: BinaryIO) -> BinaryIO:
+    """All of a stream that can be read but once, in a file without a name."""
+    kept = cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115 -- by who uses it
+    shutil.copyfileobj(source, kept)
+    kept.seek(0)
+    return kept
 
 
 class _Clusters:

@@ -30,6 +30,8 @@ def test_every_key_is_made_first_and_only_once():
         Ask("PUT", f"/v2/keys/bench/{number}", b"value=vvvv") for number in range(3)
     ]
     assert made.fill() is None
+    made.begin_filling()
+    assert len(list(iter(made.fill, None))) == 3
 
 
 def test_it_asks_so_often_and_no_more():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from threading import Lock
 
 import pytest
@@ -111,6 +112,17 @@ def test_an_interruption_is_told_and_handed_on(store):
 def test_an_empty_export_is_imported_by_doing_nothing(store):
     came = imported(store, text=text_of())
     assert (came.status, came.out) == (0, "nothing done; 0 in the file\n")
+
+
+def test_a_pipe_is_read_but_once(store):
+    reading, writing = os.pipe()
+    try:
+        os.write(writing, text_of(Record(key="/p/a", value=b"1")))
+        os.close(writing)
+        came = imported(store, f"import /dev/fd/{reading}")
+    finally:
+        os.close(reading)
+    assert came.out == "1 created; 1 in the file\n"
 
 
 def test_a_broken_file_is_not_begun(store):
