@@ -139,6 +139,8 @@ class Subscription:
         return cast("Deferred[T]", waiting.addBoth(over))
 
     async def _next(self) -> Heard:
+        if self._closed:
+            raise Closed("the subscription is closed")
         watch = self._watch or await self._begun()
         while not self._ready:
             self._take(await watch.next())

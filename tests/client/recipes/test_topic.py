@@ -353,6 +353,17 @@ def test_a_loop_over_a_subscription_ends_when_it_is_closed(cluster, topic):
     assert result(Deferred.fromCoroutine(again())) == []
 
 
+def test_a_subscription_that_is_closed_delivers_nothing_more(cluster, topic):
+    subscription = topic.subscribe(after=0)
+    item = subscription.next()
+    listed(cluster, 7, 8)
+    assert result(item) == Message(7, "m7")
+    subscription.close()
+    with pytest.raises(Closed):
+        result(subscription.next())
+    assert subscription.position == 7
+
+
 @pytest.mark.parametrize("after", [None, 0])
 def test_a_subscription_that_is_closed_while_it_begins_asks_no_more(
     cluster, topic, after
