@@ -309,6 +309,11 @@ def test_what_is_there_stays_unless_it_is_to_be_replaced(servers, tmp_path):
     assert well(servers, "get", "/tree/b/c").out == "mine\n"
     done = well(servers, "import", "--overwrite", file).out
     assert done == "1 replaced, 7 unchanged; 8 in the file\n"
+    # A directory that was to expire, and does not.
+    remove(servers, "/tree/short")
+    well(servers, "mkdir", "/tree/short")
+    assert ", 1 skipped; " in well(servers, "import", "--skip", file).out
+    assert "1 replaced, " in well(servers, "import", "--overwrite", file).out
     assert exported(servers, "--prefix", "/tree") == below("/tree")
     remove(servers, "/tree")
 

@@ -76,14 +76,14 @@ def _of_the_cluster(context: Context, executor: Executor) -> Iterator[Finding]:
     yield from check_files(_own(files), now=datetime.now(UTC))
     try:
         asked = settings(context)
+        given = given_endpoints(context)
     except Failed as failure:
         yield problem(
-            "certificates", failure.text, "nobody can be asked before this is mended"
+            "flags", failure.text, "nobody can be asked before this is mended"
         )
         return
     wires = Wires(asked, total_seconds=context.timeouts.total_seconds)
     context.when_done(wires.close)
-    given = given_endpoints(context)
     looking = Looking(given, wires, executor)
     try:
         found = looking.find()

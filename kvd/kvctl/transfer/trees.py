@@ -43,6 +43,9 @@ def piecewise(node: Node, fetch: Fetch) -> Iterator[Record]:
             continue
         if found.is_dir and not is_read:
             fetched = fetch(found.key)
+            if fetched is None and REPLACEMENT in _well_formed(found.key):
+                # Nobody can ask for it: what is in it is lost, and not all of it gone.
+                yield Record(key=_well_formed(found.key), lossy=True)
             if fetched is None or _overdue(fetched):
                 continue
             found = fetched

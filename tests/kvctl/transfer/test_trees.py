@@ -90,3 +90,11 @@ def test_piece_by_piece_a_directory_may_have_become_a_key():
 def test_what_is_no_character_is_shown_as_none():
     (record,) = of_tree(leaf("/a\udcff", "x\ud800"))
     assert record == Record(key="/a\ufffd", value="x\ufffd".encode(), lossy=True)
+
+
+def test_piece_by_piece_a_directory_that_nobody_can_ask_for_is_lossy():
+    top = root(folder("/a\ufffd"), leaf("/z"))
+    assert list(piecewise(top, lambda _: None)) == [
+        Record(key="/a\ufffd", lossy=True),
+        Record(key="/z", value=b"v"),
+    ]
