@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from json.encoder import encode_basestring as _plain_quote
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -114,6 +115,7 @@ def walk(node: Node) -> Iterator[Node]:
         waiting.extend(reversed(each.nodes or ()))
 
 
+_MARKUP: Final = re.compile("[<>&]")
 _ESCAPES: Final = (
     ("<", "\\u003c"),
     (">", "\\u003e"),
@@ -127,7 +129,10 @@ _ESCAPES: Final = (
 
 def quoted(text: str) -> str:
     """A JSON string as Go writes it."""
-    pieces = _plain_quote(text).split("\\\\")
+    plain = _plain_quote(text)
+    if len(plain) == len(text) + 2 and text.isascii() and not _MARKUP.search(text):
+        return plain
+    pieces = plain.split("\\\\")
     for char, escape in _ESCAPES:
         pieces = [piece.replace(char, escape) for piece in pieces]
     return "".join(

@@ -23,7 +23,7 @@ from kvd.testing.servers import (
     lone_member,
     start_all,
 )
-from tests.conformance.programs import PROGRAMS, Said
+from tests.conformance.programs import PATIENTLY, PROGRAMS, Said
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT[0-9:.]+Z")
 # What only one of the programs has to tell.
@@ -88,7 +88,7 @@ class Four:
         endpoints = ("--endpoint", "--peers", "-C", "ENDPOINT", "PEERS")
         if not any(each.startswith(endpoints) for each in (*line, *environ)):
             line = ["--endpoints", words["server"], *line]
-        status, *texts = PROGRAMS[name](line, row.stdin, environ)
+        status, *texts = PROGRAMS[name]([*PATIENTLY, *line], row.stdin, environ)
         return Said(status, *(self._plain(text, words) for text in texts))
 
     def _plain(self, text: str, words: dict[str, str]) -> str:

@@ -13,7 +13,8 @@ import pytest
 
 from kvd.testing.servers import Make, kill_all, lone_member, missing_tools, start_all
 from tests.conformance.oddserver import odd_server
-from tests.integration.conftest import COMMAND_SECONDS, require
+from tests.conformance.programs import COMMAND_SECONDS, PATIENTLY
+from tests.integration.conftest import require
 
 PROGRAMS = {
     "etcdctl": ["etcdctl"],
@@ -50,7 +51,7 @@ def key(request):
 
 def started(program, server, *words, **options):
     return subprocess.Popen(
-        [*program, "--endpoints", server.url, *words],
+        [*program, *PATIENTLY, "--endpoints", server.url, *words],
         env={**os.environ, "ETCDCTL_API": "2"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -61,7 +62,7 @@ def started(program, server, *words, **options):
 
 def run(program, server, *words, stdin=b""):
     return subprocess.run(
-        [*program, "--endpoints", server.url, *words],
+        [*program, *PATIENTLY, "--endpoints", server.url, *words],
         env={**os.environ, "ETCDCTL_API": "2"},
         input=stdin,
         capture_output=True,
@@ -186,7 +187,7 @@ def test_a_pipe_that_nobody_reads_ends_it_without_a_word(program, server, key):
         reading, writing = os.pipe()
         os.close(reading)
         with subprocess.Popen(
-            [*program, "--endpoints", server.url, *words],
+            [*program, *PATIENTLY, "--endpoints", server.url, *words],
             env={**os.environ, "ETCDCTL_API": "2"},
             stdout=writing,
             stderr=subprocess.PIPE,
@@ -232,7 +233,7 @@ def test_a_limit_that_no_answer_could_keep_is_refused(server):
 
 
 def test_a_socket_in_the_file_system_is_an_endpoint(program, server, key):
-    words = ["--no-sync", "--endpoints", "unix://localhost:2379"]
+    words = [*PATIENTLY, "--no-sync", "--endpoints", "unix://localhost:2379"]
     for more, shown in ((["set", key, "1"], b"1\n"), (["get", key], b"1\n")):
         done = subprocess.run(
             [*program, *words, *more],
@@ -247,7 +248,7 @@ def test_a_socket_in_the_file_system_is_an_endpoint(program, server, key):
 
 def shell(server, line):
     """A line of a shell, in which ``kvctl`` is the program at this server."""
-    kvctl = f"{PROGRAMS['kvctl'][0]} --endpoints {server.url}"
+    kvctl = f"{PROGRAMS['kvctl'][0]} {' '.join(PATIENTLY)} --endpoints {server.url}"
     return subprocess.run(
         ["bash", "-c", line.replace("kvctl", kvctl)],
         capture_output=True,
@@ -284,3 +285,29 @@ def test_ctrl_c_in_a_loop_of_commands_is_never_a_traceback(server, key):
                 time.sleep(0.02)
             assert b"kvctl/program.py" not in watch.stderr.read()
             assert watch.returncode in {0, 1, 130, -signal.SIGINT}
+
+
+def test_members_that_are_down_are_passed_over(make_cluster):
+    """Each of them was given, or was found by asking another one."""
+    require(not missing_tools("etcdctl"), "etcdctl (Debian: etcd-client)")
+    servers = make_cluster(3)
+    servers.sort(key=lambda each: each.name == each.leader_name())
+    follower, other, leader = servers
+    follower.kill()
+    for key, program in PROGRAMS.items():
+        for url in (leader.url, f"{follower.url},{other.url}"):
+            for number in range(3):  # the order is random
+                line = ["--endpoints", url, "set", key, str(number)]
+                done = run(program, leader, *line)
+                assert (done.returncode, done.stdout) == (0, f"{number}\n".encode())
+        assert run(program, other, "get", "--quorum", key).stdout == b"2\n"
+    other.kill()
+    for key, program in PROGRAMS.items():
+        # What the last one has can be read; what a majority has cannot.
+        assert run(program, leader, "get", key).stdout == b"2\n"
+        done = run(program, leader, "--timeout", "500ms", "get", "--quorum", key)
+        assert (done.returncode, done.stdout) == (4, b"")
+        text = done.stderr.decode()
+        assert text.count("connect: connection refused") == 2 * 2
+        late = f"client: endpoint {leader.url} exceeded header timeout"
+        assert late in text or f"client: etcd member {leader.url} has no leader" in text

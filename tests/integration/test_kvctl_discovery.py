@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from kvd.testing.servers import Make, Server, kill_all, lone_member, missing_tools
+from tests.conformance.programs import COMMAND_SECONDS, PATIENTLY
 from tests.integration import nameserver
-from tests.integration.conftest import COMMAND_SECONDS, require
+from tests.integration.conftest import require
 from tests.integration.lan import ip
 from tests.integration.test_namespaces import namespaces_possible
 
@@ -91,7 +92,15 @@ def namespace(tmp_path_factory):
 
 def typed(namespace, program, line, **environ):
     done = subprocess.run(
-        ["ip", "netns", "exec", namespace, *PROGRAMS[program], *line.split()],
+        [
+            "ip",
+            "netns",
+            "exec",
+            namespace,
+            *PROGRAMS[program],
+            *PATIENTLY,
+            *line.split(),
+        ],
         env={**os.environ, "ETCDCTL_API": "2"}
         | {f"ETCDCTL_{name}": text for name, text in environ.items()},
         stdin=subprocess.DEVNULL,
