@@ -177,11 +177,15 @@ def structured(event: LogEvent) -> str:
     return json.dumps(fields) + "\n"
 
 
+EMBEDDING: Final = "the program around it"
+"""The source of a configuration that nobody has read from anywhere."""
+
+
 def say_who(log: Logger, source: str, warnings: Sequence[str]) -> None:
     """
     The first lines of a member's or a proxy's log.
 
-    :param source: the configuration file, empty for none.
+    :param source: of the configuration; empty: no file.
     :param warnings: about the configuration.
     """
     log.info(

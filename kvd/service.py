@@ -27,7 +27,7 @@ from kvd.errors import ConfigError, StorageError
 from kvd.finding import lines_about, peer_urls
 from kvd.http.entrance import Entrance
 from kvd.http.visits import STOPPED
-from kvd.logs import say_who
+from kvd.logs import EMBEDDING, say_who
 from kvd.node.settled import settled
 from kvd.peer.sending import Refused
 from kvd.ports import Ports
@@ -58,7 +58,8 @@ class KvdService(MultiService):
 
     :param process: what the end of the member means for the process.
     :param warnings: lines about the configuration, for the log.
-    :param source: the configuration file, empty for none.
+    :param source: of the configuration, for the log: a file; empty: command line and
+        environment.
     :param become_proxy: called with the peer URLs of a cluster that others founded;
         this service has nothing more to do then, and waits to be stopped.
     :ivar serving: fires when clients are answered.
@@ -74,7 +75,7 @@ class KvdService(MultiService):
         config: Config,
         process: Process,
         warnings: Sequence[str] = (),
-        source: str = "",
+        source: str = EMBEDDING,
         disk: Disk | None = None,
         worker: Worker | None = None,
         become_proxy: Callable[[tuple[str, ...]], None] | None = None,

@@ -284,6 +284,7 @@ def test_a_new_member_founds_its_cluster_and_serves(house):
 def test_a_second_start_recovers(house):
     house.start()
     house.run()
+    house.line(level="info", text="configuration from the program around it")
     house.ask(PUT)
     house.stop()
     assert house.lines[-1] == ("info", "stopped")

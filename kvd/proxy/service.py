@@ -20,7 +20,7 @@ from twisted.python.failure import Failure
 from kvd.config import Config
 from kvd.diagnostics.exposition import Exposition, ProcessFigures
 from kvd.errors import ConfigError, StorageError
-from kvd.logs import say_who
+from kvd.logs import EMBEDDING, say_who
 from kvd.node.settled import settled
 from kvd.peer.dialling import Connect
 from kvd.ports import Ports
@@ -61,7 +61,8 @@ class ProxyService(MultiService):
         Those that an earlier start wrote into the data folder go before both.
     :param find: asked for peer URLs when there are none of these.
     :param warnings: lines about the configuration, for the log.
-    :param source: the configuration file, empty for none.
+    :param source: of the configuration, for the log: a file; empty: command line and
+        environment.
     """
 
     _log = Logger()
@@ -76,7 +77,7 @@ class ProxyService(MultiService):
         find: Callable[[], Coroutine[Deferred[Any], Any, tuple[str, ...]]]
         | None = None,
         warnings: Sequence[str] = (),
-        source: str = "",
+        source: str = EMBEDDING,
         disk: Disk | None = None,
         worker: Worker | None = None,
     ) -> None:
