@@ -64,6 +64,10 @@ class Process(Protocol):
         """What was read from the disk is in memory and will mostly stay there."""
         ...
 
+    def serving(self) -> None:
+        """Clients are answered from now on."""
+        ...
+
     def end(self, status: int) -> None:
         """The member has ended; the process should, too, with this status."""
         ...
@@ -117,6 +121,9 @@ class Embedded:
     def recovered(self) -> None:
         """Nothing."""
 
+    def serving(self) -> None:
+        """Nothing: the owner has the service's ``serving``."""
+
 
 @attrs.frozen
 class Limits:
@@ -136,6 +143,8 @@ class OwnProcess:
     :param logs: what becomes of log lines.
     :param connections_max: as many clients must find a free descriptor.
     :param handshakes_max: and as many who are not let in yet.
+    :param tell: passes a word on to whoever supervises the process, as systemd's
+        ``sd_notify`` has it; None: nobody wants to know.
     """
 
     _log = Logger()
@@ -148,7 +157,9 @@ class OwnProcess:
         connections_max: int = 0,
         handshakes_max: int = 0,
         limits: Limits | None = None,
+        tell: Callable[[str], None] | None = None,
     ) -> None:
+        self._tell = tell
         self._reactor = reactor
         self._logs = logs if logs is not None else Logs()
         self._connections_max = connections_max
@@ -189,6 +200,14 @@ class OwnProcess:
     def recovered(self) -> None:
         """Take what is in memory out of the collector's sight."""
         gc.freeze()
+
+    def serving(self) -> None:
+        if self._tell is None:
+            return
+        try:
+            self._tell("READY=1")
+        except OSError as problem:
+            self._log.warn("nobody was told that we serve: {why}", why=problem)
 
     def log_from(self, level: str) -> bool:
         self._logs.set_level(level)

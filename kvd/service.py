@@ -223,6 +223,7 @@ class KvdService(MultiService):
         self._process.recovered()
         parts.site.open_for_business()
         self._log.info("ready to serve")
+        self._process.serving()
         self.serving.callback(None)
 
     def _failed_to_serve(self, failure: Failure) -> None:

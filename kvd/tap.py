@@ -13,6 +13,7 @@ import socket
 import sys
 import textwrap
 from collections.abc import Sequence
+from functools import partial
 from typing import Final, NoReturn
 
 from twisted.application.service import IService
@@ -26,6 +27,7 @@ from kvd.options.document import BYTES_MAX
 from kvd.options.load import FILE_FLAGS, Loaded, load, nearest
 from kvd.options.table import OLD_NAMES, OPTIONS
 from kvd.options.unhonoured import EXPERIMENTAL, UNHONOURED_BY_NAME
+from kvd.unixsockets import say
 
 _PROBLEMS_SHOWN_MAX: Final = 100
 IDENTITY_FILE: Final = "member/identity"
@@ -186,6 +188,7 @@ def makeService(options: Options) -> IService:
         raise usage.UsageError("no options were parsed")
     loaded = options.loaded
     config = loaded.config
+    supervisor = os.environ.get("NOTIFY_SOCKET")
     return Daemon(
         reactor=reactor,
         config=config,
@@ -199,6 +202,7 @@ def makeService(options: Options) -> IService:
             ),
             connections_max=config.connections_max,
             handshakes_max=handshakes_max(config),
+            tell=partial(say, supervisor) if supervisor else None,
         ),
         warnings=loaded.warnings,
         source=loaded.file,

@@ -50,3 +50,16 @@ def before_close(path: str) -> None:
     """Twisted takes the file away, and cannot bear that somebody else has."""
     with suppress(OSError), open(path, "xb"):
         pass
+
+
+def say(path: str, words: str) -> None:
+    """
+    One datagram to whoever listens there.
+
+    :param path: ``@name`` is a socket without a file, of Linux's.
+    :raises OSError: nobody does.
+    """
+    address = f"\0{path[1:]}" if path.startswith("@") else path
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as telling:
+        telling.setblocking(False)
+        telling.sendto(words.encode("ascii"), address)

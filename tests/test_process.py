@@ -48,6 +48,29 @@ def test_loop_stall_watchdog():
     assert clock.getDelayedCalls() == []
 
 
+def test_who_supervises_is_told_that_clients_are_answered():
+    said = []
+    OwnProcess(FakeReactor(), tell=said.append).serving()
+    assert said == ["READY=1"]
+    OwnProcess(FakeReactor()).serving()
+    Embedded(said.append).serving()
+    assert said == ["READY=1"]
+
+
+def test_a_supervisor_that_is_gone_is_no_reason_to_stop():
+    def gone(words):
+        raise FileNotFoundError(2, "no such file", "/run/notify")
+
+    lines = []
+    globalLogPublisher.addObserver(lines.append)
+    try:
+        OwnProcess(FakeReactor(), tell=gone).serving()
+    finally:
+        globalLogPublisher.removeObserver(lines.append)
+    (line,) = lines
+    assert line["log_level"] is LogLevel.warn
+
+
 class FakeReactor:
     """What OwnProcess asks of a reactor."""
 

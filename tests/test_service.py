@@ -148,6 +148,9 @@ class Process:
     def recovered(self):
         self.said.append("recovered")
 
+    def serving(self):
+        self.said.append("serving")
+
     def end(self, status):
         self.said.append(status)
 
@@ -267,7 +270,7 @@ def test_a_new_member_founds_its_cluster_and_serves(house):
     service.serving.addCallback(served.append)
     house.run()
     assert served == [None]
-    assert house.process.said == ["prepare", "recovered"]
+    assert house.process.said == ["prepare", "recovered", "serving"]
     assert house.line(level="warn", text="odd") == "option x is odd"
     house.line(level="info", text="configuration from kvd.yml")
     house.line(level="info", text="data in /data")
@@ -477,7 +480,7 @@ def test_the_level_of_the_log_reaches_the_process(house):
     for body in (b'{"Level":"loud"}', b'{"Level":"W"}'):
         said = house.ask(LOG % (len(body), body))
     assert said.startswith(b"HTTP/1.1 204 ")
-    assert house.process.said == ["prepare", "recovered", "warn"]
+    assert house.process.said == ["prepare", "recovered", "serving", "warn"]
     house.stop()
 
 
@@ -805,7 +808,7 @@ def test_exception_in_raft_core_is_fatal(house, monkeypatch, logged_failures):
 
     monkeypatch.setattr(raft, "tick", tick)
     house.run(0.5)
-    assert house.process.said == ["prepare", "recovered", 1]
+    assert house.process.said == ["prepare", "recovered", "serving", 1]
     line = house.line(level="critical", text="InvariantViolated: planted")
     assert "start it again" in line
     assert all(failure.check(InvariantViolated) for failure in logged_failures)
@@ -823,7 +826,7 @@ def test_a_failed_sync_ends_the_member(house, monkeypatch, logged_failures):
     )
     answer = house.ask(PUT)
     assert b"201" not in answer
-    assert house.process.said == ["prepare", "recovered", 1]
+    assert house.process.said == ["prepare", "recovered", "serving", 1]
     house.line(level="critical", text="StorageError: /data/x: planted")
     logged_failures.clear()
     house.stop()
@@ -833,7 +836,7 @@ def test_a_removed_member_ends_and_says_what_to_do(house):
     house.start()
     house.run()
     house.service._parts.node.removed("it was removed")
-    assert house.process.said == ["prepare", "recovered", 1]
+    assert house.process.said == ["prepare", "recovered", "serving", 1]
     house.line(level="critical", text="remove its data folder /data")
     house.stop()
 

@@ -206,6 +206,7 @@ class ProxyService(MultiService):
         self._port.open_for_business()
         self._process.recovered()
         self._log.info("ready to serve")
+        self._process.serving()
         self.serving.callback(None)
 
     def _say_who(self) -> None:

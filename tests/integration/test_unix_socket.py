@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import stat
@@ -75,3 +76,17 @@ def test_a_socket_in_the_file_system_serves_and_leaves_nothing(server, monkeypat
     assert server.stop() == 0
     assert not path.exists()
     assert "Traceback" not in server.last_words()
+
+
+@pytest.mark.parametrize("name", ["notify", "@kvd-notify"])
+def test_systemd_is_told_once_clients_are_answered(reader, name):
+    # A path would be too long for a socket, so it is one of the current folder.
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supervisor:
+        mine = f"{name}-{reader.ports['2379']}"
+        with contextlib.chdir(reader.folder):
+            supervisor.bind(f"\0{mine[1:]}" if mine.startswith("@") else mine)
+        supervisor.settimeout(60)
+        running = reader.start("kvd --config conf/single.yml", NOTIFY_SOCKET=mine)
+        assert supervisor.recv(100) == b"READY=1"
+        assert "ready to serve" in running.said()
+    assert reader.end_one(running) == 0

@@ -146,7 +146,7 @@ def test_a_proxy_asks_where_the_members_are_and_then_serves(house):
     assert house.served == []
     house.tell_members()
     assert house.served == [None]
-    assert house.process.said == [("prepare", 2), "recovered"]
+    assert house.process.said == [("prepare", 2), "recovered", "serving"]
     assert house.reactor.ports["127.0.0.1", 2379].reading
     house.line("warn", "option x is odd")
     house.line("info", "configuration from kvd.yml")
