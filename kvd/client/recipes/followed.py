@@ -130,6 +130,8 @@ class Followed:
     def _take(self, change: Change) -> Change:
         if isinstance(change, Relisted):
             self._list(change.node)
+        elif change.node.dir and change.action == "update":
+            pass  # it has another time to live, and in it what it had
         elif change.removed or change.node.dir:
             self._forget(change.node.key)
         elif self._is_seen(change.node):

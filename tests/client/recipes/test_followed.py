@@ -59,6 +59,13 @@ def test_what_is_below_a_directory_is_gone_with_it(cluster, gone, left):
     assert set(followed.nodes) == left
 
 
+@pytest.mark.parametrize("name", ["/d", "/d/in"])
+def test_a_directory_that_is_given_a_time_to_live_keeps_what_is_in_it(cluster, name):
+    followed = begun(cluster)
+    result(changed(cluster, followed, event("update", name, None, 11, dir=True)))
+    assert set(followed.nodes) == {"/d/a", "/d/in/x", "/d/in/y"}
+
+
 def test_a_key_that_becomes_a_directory_has_no_value_any_more(cluster):
     followed = begun(cluster)
     result(changed(cluster, followed, event("set", "/d/a", None, 11, dir=True)))
