@@ -113,8 +113,11 @@ class Counter:
                 made = await self._register.change(
                     seen, after.text, until_seconds=until
                 )
-            except Unclear:
-                now = _Count.read((await self._register.read(until)).value)
+            except Unclear as doubt:
+                try:
+                    now = _Count.read((await self._register.read(until)).value)
+                except ClientError as problem:
+                    raise doubt from problem
                 if operation in now.operations:
                     return after.number
                 if not now.remembers_all_since(before):

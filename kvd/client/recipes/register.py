@@ -11,6 +11,7 @@ from twisted.internet.task import deferLater
 from kvd.client.client import Client
 from kvd.client.errors import (
     BadAnswer,
+    ClientError,
     CompareFailed,
     KeyExists,
     KeyNotFound,
@@ -94,7 +95,8 @@ class Register:
         :param value: one that nobody else makes.
         :raises Unclear: it may have been made; it will not be made any more.
         :raises NoAnswer: nobody answered until then; it was not made.
-        :raises Unknown: nobody answered until then; it may have been made, or be made.
+        :raises Unknown: nobody answered until then, or what would show it was refused;
+            it may have been made, or be made.
         """
         doubt: Unknown | None = None
         while True:
@@ -112,10 +114,13 @@ class Register:
                     raise (doubt or problem) from None
                 await deferLater(self._clock, AGAIN_SECONDS)
                 continue
+            except ClientError as problem:
+                # Refused now; what was sent before was not, as far as anybody knows.
+                raise (doubt or problem) from problem.__cause__
             try:
                 now = await self.read(until_seconds)
-            except NoAnswer:
-                raise doubt from None
+            except ClientError as problem:
+                raise doubt from problem
             if now.value == value:
                 return now
             if now.index != seen.index:

@@ -161,6 +161,27 @@ def test_when_too_many_others_came_since_nobody_knows(cluster, counter):
         result(adding)
 
 
+def test_when_nobody_tells_who_came_since_nobody_knows(cluster, counter):
+    """It may have been made: no answer to a later look says that nothing was."""
+    adding = counter.add()
+    read(cluster, "1 1 a", index=7)
+    cluster.last.break_off()
+    read(cluster, "4 3 a u1 b", index=9)
+    cluster.clock.advance(5)
+    cluster.last.refuse()
+    with pytest.raises(Unknown):
+        result(adding)
+
+
+def test_a_refusal_to_look_does_not_say_that_nothing_was_added(cluster, counter):
+    adding = counter.add()
+    read(cluster, "1 1 a", index=7)
+    cluster.last.break_off()
+    cluster.last.answer(401, refusal(110))
+    with pytest.raises(Unknown):
+        result(adding)
+
+
 def test_an_operation_that_is_remembered_is_not_done_again(cluster, counter):
     adding = counter.add(10, operation="order-17")
     read(cluster, "12 2 order-17 x")
