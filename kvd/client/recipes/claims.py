@@ -174,7 +174,8 @@ class Claiming:
         seen = Seen(node.value, node.modified_index, node.created_index, 0)
         while seen.value is not None:
             before = Entry.read(seen.value)
-            if before.token > token:
+            # One that is no older than the item itself is of another cluster.
+            if token < before.token < seen.index:
                 raise Gone("somebody else claimed it")
             after = before.claimed(token)
             try:
@@ -209,6 +210,7 @@ class Claiming:
 
     async def _removed(self, index: int, goes_on: Callable[[], bool]) -> None:
         """Remove the item if this claim is the latest on it; done if it is gone."""
+        doubt: Unknown | None = None
         while True:
             try:
                 await self._client.compare_and_delete(self._node.key, prev_index=index)
@@ -218,9 +220,11 @@ class Claiming:
                 raise Overtaken("somebody else has claimed it since") from None
             except BadAnswer:
                 raise
-            except (NoAnswer, Unknown):
+            except (NoAnswer, Unknown) as problem:
+                if isinstance(problem, Unknown):
+                    doubt = problem
                 if not goes_on():
-                    raise
+                    raise (doubt or problem) from None
                 await deferLater(self._client.clock, AGAIN_SECONDS)
             else:
                 return

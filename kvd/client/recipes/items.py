@@ -8,7 +8,7 @@ import attrs
 
 from kvd.client.errors import ClientError
 
-_ENTRY = re.compile(r"(\d+) (\d+) (\S+) (.*)", re.DOTALL)
+_ENTRY = re.compile(r"([0-9]{1,18}) ([0-9]{1,18}) (\S+) (.*)", re.DOTALL)
 
 
 class Full(ClientError):

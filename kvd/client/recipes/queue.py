@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
 from kvd.client.client import Client
-from kvd.client.errors import BadAnswer, KeyNotFound, NoAnswer, Unknown
+from kvd.client.errors import BadAnswer, ClientError, KeyNotFound, Unknown
 from kvd.client.recipes.claims import Claim, Claiming
 from kvd.client.recipes.followed import Followed
 from kvd.client.recipes.items import Entry, Full, Item
@@ -150,7 +150,8 @@ class Queue:
             listed = await look(
                 self._client, self._path, recursive=True, until_seconds=until
             )
-        except (KeyNotFound, NoAnswer):
+        except ClientError:
+            # Whatever it is, it does not say that nothing was put.
             return None
         for node in listed.node.walk():
             if node.value is not None and Entry.read(node.value).mark == mark:
@@ -158,18 +159,22 @@ class Queue:
         return None
 
     async def _take(self) -> Claim:
+        missed = ""
         while True:
             try:
-                claim = await self._first()
+                found = await self._first()
             except Gone:
                 await deferLater(self._client.clock, AGAIN_SECONDS)
-            else:
-                if claim is not None:
-                    return claim
+                continue
+            if isinstance(found, Claim):
+                return found
+            if found == missed:  # it looks free, and cannot be had
+                await deferLater(self._client.clock, AGAIN_SECONDS)
+            missed = found
 
-    async def _first(self) -> Claim | None:
+    async def _first(self) -> Claim | str:
         """
-        The oldest item that is free; None: somebody was faster.
+        The oldest item that is free, or its name if somebody was faster.
 
         Then what is known is old, and to try the next one of it would be in vain, too:
         one who lags behind has to look anew.
@@ -178,14 +183,15 @@ class Queue:
         await followed.begin()
         while (node := self._free(followed.nodes)) is None:
             await followed.change()
-        return await Claiming(
+        claiming = Claiming(
             self._client,
             self._path,
             node,
             times=self._times,
             mark=self._unique(),
             attempts_max=self._attempts_max,
-        ).run()
+        )
+        return await claiming.run() or node.name
 
     def _free(self, nodes: dict[str, Node]) -> Node | None:
         """The oldest item that nobody is known to have claimed."""

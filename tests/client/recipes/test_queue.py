@@ -472,6 +472,20 @@ def test_when_the_claim_ran_out_it_is_tried_once(cluster, queue):
         result(finishing)
 
 
+def test_not_sent_after_a_lost_answer_does_not_say_that_it_comes(cluster, queue):
+    claim = taken(cluster, queue)
+    done = claim.done()
+    cluster.last.break_off()
+    cluster.clock.advance(0.2)
+    again = cluster.last
+    cluster.clock.advance(10)
+    cluster.last.answer(404, refusal(100))  # the claim is gone
+    again.refuse()
+    withdrawn(cluster)
+    with pytest.raises(Unknown):
+        result(done)
+
+
 def test_an_answer_to_done_that_no_server_gives_is_not_tried_again(cluster, queue):
     claim = taken(cluster, queue)
     finishing = claim.done()
@@ -567,6 +581,46 @@ def test_an_answer_that_no_server_gives_ends_the_taking(cluster, make):
     withdrawn(cluster)
     with pytest.raises(BadAnswer):
         result(taking)
+
+
+def test_a_token_from_another_cluster_does_not_keep_anybody_away(cluster, queue):
+    """What was imported may name claims that are not made yet here."""
+    taking = queue.take()
+    listed(cluster, items=[file("items/07", "2 9000 p sweep", 7)])
+    claimed(cluster, "07", 51)
+    counted(cluster, "07", "3 51 p sweep", 7, 52)
+    assert result(taking).item == Item("07", "sweep", 3)
+
+
+def test_numbers_that_nobody_of_us_wrote_are_text(cluster, queue):
+    looking = queue.items()
+    text = f"{'1' * 5000} 2 p sweep"
+    node = {"key": "/q/items", "dir": True, "nodes": [file("items/07", text, 7)]}
+    cluster.last.answer(200, {"action": "get", "node": node})
+    assert result(looking) == (Item("07", text, 0),)
+
+
+def test_a_refusal_to_look_does_not_say_that_nothing_was_put(cluster, queue):
+    putting = queue.put("sweep")
+    cluster.last.break_off()
+    cluster.last.answer(401, refusal(110))
+    with pytest.raises(Unknown):
+        result(putting)
+
+
+def test_a_directory_in_the_place_of_a_claim_makes_nobody_run_in_circles(
+    cluster, queue
+):
+    taking = queue.take()
+    for name in ("u1", "u2"):
+        listed(cluster, items=[file("items/07", "0 0 p sweep", 7)])
+        claims(cluster, "07", name)
+        cluster.last.answer(412, refusal(105))
+    asked = len(cluster.asked)
+    assert cluster.last.method == "PUT"
+    cluster.clock.advance(0.2)
+    assert len(cluster.asked) == asked + 1
+    assert waiting(taking)
 
 
 def test_items_can_be_looked_at_and_those_set_aside_forgotten(cluster, queue):
