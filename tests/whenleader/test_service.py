@@ -215,6 +215,22 @@ def test_the_guard_ends_a_process_whose_event_loop_stands_still(world):
     assert first.until <= world.inside.clock.seconds() + 3
 
 
+def test_one_that_stood_still_is_not_given_more_time_for_that(world):
+    clock = world.inside.clock
+    created = clock.seconds()
+    first = Candidate(world, "a").start()
+    first.slow = True
+    world.cut = True
+    world.run(created + 15.8 - clock.seconds())
+    assert first.service.running
+    assert first.until <= clock.seconds() + 3
+    clock.advance(2.9)  # at once: what was due meanwhile comes now
+    assert world.said("the leadership is lost: ")
+    assert first.until <= created + 19, (
+        "a quarter of the margin before the key runs out"
+    )
+
+
 def test_one_whose_key_was_removed_stops_and_stands_again(world):
     first = Candidate(world, "a").start()
     (work,) = first.running
