@@ -27,10 +27,12 @@ REASONS = {
     415: "Unsupported Media Type",
     417: "Expectation Failed",
     421: "Misdirected Request",
+    431: "Request Header Fields Too Large",
     500: "Internal Server Error",
     501: "Not Implemented",
     502: "Bad Gateway",
     503: "Service Unavailable",
+    505: "HTTP Version Not Supported",
 }
 _CORS = (
     "Access-Control-Allow-Headers: accept, content-type, authorization\r\n"

@@ -3,6 +3,9 @@ Requests that none of our connections brings: those from inside the process, and
 that came through somebody else's web server. Who answers them, and how, is the port's.
 """
 
+# Twisted leaves Failure without annotations:
+# mypy: allow-untyped-calls
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -163,21 +166,23 @@ class Visit:
         self._host = host
         try:
             handler, request = self._read(host)
-        except Refusal as refusal:
-            self._tell(_refusal(refusal))
-            return
-        self._origin = request.block.origin
-        try:
+            self._origin = request.block.origin
             answer = handler(request)
+        except Refusal as refusal:
+            answer = _refusal(refusal)
         except Exception:  # noqa: BLE001 -- our bug: logged, answered, the member lives
-            self._log.failure("while answering {method}", method=request.method)
+            method = self._asked.method.decode("latin-1")
+            self._log.failure("while answering {method}", method=method)
             answer = INTERNAL_ERROR
         if isinstance(answer, Deferred):
             self._answer = answer
             answer.addCallbacks(self._tell, self._failed)
             answer.addErrback(self._broken)
-        else:
+            return
+        try:
             self._tell(answer)
+        except Exception:  # noqa: BLE001 -- others wait to begin after this one
+            self._broken(Failure())
 
     def refuse(self, why: str) -> None:
         """It did not begin, and will not."""
@@ -272,7 +277,9 @@ class Visit:
     def _broken(self, failure: Failure) -> None:
         """Our bug, or the visitor's, while it was told: it hears no more."""
         self._log.failure("after answering", failure)
-        self.abort()
+        if not self._over:
+            self._end()
+        self._visitor.cut_off()  # also where it was told, but not to the end
 
     def _end(self) -> None:
         self._over = True

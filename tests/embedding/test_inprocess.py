@@ -28,6 +28,7 @@ from kvd.embedding import InProcess
 from kvd.embedding.inprocess import ENDPOINT
 from kvd.errors import Unavailable, UnavailableReason
 from kvd.http.entrance import Entrance
+from kvd.http.visits import Asked, Visit
 from kvd.v2.accounts import PutUser
 from kvd.v2.authcodec import Switch
 from tests.client.cluster import result, waiting
@@ -481,6 +482,27 @@ def test_a_body_that_is_cut_off_is_not_taken_for_a_whole_one(inside):
     visit.abort()
     assert not body.reason.check(ResponseDone)
     assert inside.site.watches.open_now == 0
+
+
+def test_a_visitor_that_breaks_costs_the_others_nothing(logged_failures):
+    """Not even where it waited with them, and the member opens only now."""
+    inside = Inside(is_open=False)
+
+    class Broken:
+        def answered(self, answer, cors):
+            raise ZeroDivisionError
+
+        def cut_off(self):
+            """Nobody is there to hear it."""
+
+    inside.site.enter(Visit(Asked(method=b"GET", target=b"/version"), Broken()))
+    asked = inside.client().get("/a")
+    inside.site.open_for_business()
+    with pytest.raises(KeyNotFound):
+        inside.settle(asked)
+    assert not inside.site.visits
+    assert [each.type for each in logged_failures] == [ZeroDivisionError]
+    logged_failures.clear()
 
 
 def test_a_visitor_that_breaks_is_dropped(inside, logged_failures):

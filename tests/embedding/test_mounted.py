@@ -177,6 +177,13 @@ def test_what_is_no_request_is_refused_in_the_same_words():
     assert body == own_body == b"400 Bad Request"
 
 
+def test_too_many_headers_are_refused_in_the_same_words():
+    head = "A: 1\r\nB: 2\r\nC: 3\r\n"
+    own, site = Outer(header_count_max=3).both("GET", "/version", head)
+    assert own.startswith(b"HTTP/1.1 431 Request Header Fields Too Large\r\n")
+    assert site.split(b"\r\n")[0] == own.split(b"\r\n")[0]
+
+
 def test_a_large_answer_is_chunked_alike():
     outer = Outer()
     outer.put("a", "x" * 5000)
