@@ -136,6 +136,9 @@ class Cluster:
         """
         Take the client URLs of all members in place of the endpoints that were given.
 
+        Where all of those were https, so are these, if any is: nothing secret goes where
+        it need not.
+
         :raises NoEndpoints: no member says where it is reached.
         :raises ClusterError: nobody could be asked, or did not answer with a list.
         """
@@ -146,6 +149,9 @@ class Cluster:
             raise BadAnswer(str(error)) from None
         if not found:
             raise NoEndpoints
+        secure = [each for each in found if each.secure]
+        if secure and all(each.secure for each in self._endpoints):
+            found = secure
         if {*found} != {*self._endpoints} or len(found) != len(self._endpoints):
             self._endpoints = tuple(self._shuffle(found))
             self._pinned = 0

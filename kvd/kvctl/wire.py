@@ -122,8 +122,11 @@ class Wire:
             answer = self._ask_once(endpoint, request, deadline)
             if not 300 <= answer.status < 400:
                 return answer
-            endpoint, target = _referred(endpoint, answer)
-            request = request._replace(target=target)
+            other, target = _referred(endpoint, answer)
+            # Another host need not hear who asks.
+            anonymous = request.anonymous or other[1:4] != endpoint[1:4]
+            request = request._replace(target=target, anonymous=anonymous)
+            endpoint = other
         raise EndpointFailed(endpoint.url, "client: too many redirects")
 
     def close(self) -> None:
@@ -273,5 +276,9 @@ def _referred(endpoint: Endpoint, answer: Answer) -> tuple[Endpoint, str]:
         raise EndpointFailed(
             endpoint.url, f"location header not valid URL: {location}"
         ) from None
+    if endpoint.secure and not other.secure:
+        raise EndpointFailed(
+            endpoint.url, f"client: referred to {location}, which is not https"
+        )
     query = f"?{parts.query}" if parts.query else ""
     return other, f"{parts.path or '/'}{query}"

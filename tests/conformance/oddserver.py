@@ -6,6 +6,7 @@ The first segment of a path says how; behind it is what was asked for.
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
 from collections.abc import Iterator
@@ -42,6 +43,8 @@ PLAIN = {
     ),
     "lost": (302, {}, b""),
     "circle": (302, {"Location": "{base}/circle/again"}, b""),
+    "here": (307, {"Location": "/whoami"}, b""),
+    "there": (307, {"Location": "{base}/whoami"}, b""),
     "moved": (307, {"Location": "{base}/200/moved"}, b""),
 }
 
@@ -62,6 +65,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def _plain(self, status: int, headers: dict[str, str], body: bytes) -> None:
         base = f"http://127.0.0.1:{self.server.server_address[1]}"
+        if self.path.startswith("/there"):
+            base = base.replace("127.0.0.1", "localhost")
         self.send_response(status)
         for name, text in headers.items():
             self.send_header(name, text.replace("{base}", base))
@@ -111,6 +116,12 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", "10")
         self.end_headers()
         self.server.ending.wait()
+
+    def _whoami(self) -> None:
+        """The credentials that came with it are the value."""
+        given = self.headers.get("Authorization", "nobody")
+        document = {"action": "get", "node": {"key": "/who", "value": given}}
+        self._plain(200, {}, json.dumps(document).encode())
 
     def _never(self) -> None:
         self.server.ending.wait()

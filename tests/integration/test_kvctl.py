@@ -225,6 +225,21 @@ def test_an_answer_that_is_too_long_is_an_error_and_no_more(server, key):
     )
 
 
+@pytest.mark.parametrize(
+    ("how", "heard"),
+    [("whoami", "Basic YTpi"), ("here", "Basic YTpi"), ("there", "nobody")],
+)
+def test_a_redirect_tells_no_other_host_who_asks(how, heard):
+    with odd_server() as url:
+        at = _At(f"{url}/{how}")
+        done = run(PROGRAMS["kvctl"], at, "--no-sync", "-u", "a:b", "get", "/who")
+    assert (done.returncode, done.stdout, done.stderr) == (
+        0,
+        f"{heard}\n".encode(),
+        b"",
+    )
+
+
 def test_a_limit_that_no_answer_could_keep_is_refused(server):
     for number in ("0", "-5"):
         done = run(PROGRAMS["kvctl"], server, "--answer-bytes-max", number, "ls")

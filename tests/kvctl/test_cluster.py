@@ -150,6 +150,23 @@ def test_the_same_urls_in_another_order_leave_everything_as_it_was(wire):
 
 
 @pytest.mark.parametrize(
+    ("given", "listed", "taken"),
+    [
+        (["https://a:1"], ["http://b:1", "https://b:2"], ["https://b:2"]),
+        (["https://a:1"], ["http://b:1"], ["http://b:1"]),
+        (["http://a:1"], ["http://b:1", "https://b:2"], ["http://b:1", "https://b:2"]),
+    ],
+)
+def test_who_was_given_https_stays_with_it_if_members_have_it(
+    wire, given, listed, taken
+):
+    wire.says = {given[0]: members(*listed)}
+    asking = cluster(wire, *given)
+    asking.sync()
+    assert asking.endpoints == tuple(taken)
+
+
+@pytest.mark.parametrize(
     "document", [{}, {"members": None}, {"members": []}, {"members": [{"id": "1"}]}]
 )
 def test_members_that_publish_nothing_leave_nobody(wire, document):
