@@ -32,10 +32,7 @@ class Options(usage.Options):
     :ivar what: the same.
     """
 
-    synopsis = (
-        "Usage: twistd [twistd's options] kvd-when-leader --election PATH [options] "
-        "-- PLUGIN [its options] | FILE.tac"
-    )
+    synopsis = "--election PATH [options] -- PLUGIN [its options] | FILE.tac"
     longdesc = (
         "Runs a service in one of many processes, the elected leader: a plugin of twistd, "
         "or the application of a .tac or .py file. It is started when this process has "

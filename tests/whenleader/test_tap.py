@@ -8,6 +8,7 @@ import pytest
 from twisted.application.service import IService, IServiceMaker, Service
 from twisted.plugin import getPlugins
 from twisted.python import usage
+from twisted.scripts.twistd import ServerOptions
 
 from kvd.client import TLS
 from kvd.tls.generate import main as make_certificates
@@ -50,6 +51,18 @@ def refused(capsys, *arguments):
 def test_twistd_has_it():
     makers = {each.tapname: each for each in getPlugins(IServiceMaker)}
     assert makers["kvd-when-leader"].options is Options
+
+
+def test_help_begins_with_one_line_of_usage(capsys):
+    twistd = ServerOptions()
+    with pytest.raises(SystemExit) as caught:
+        twistd.parseOptions(["kvd-when-leader", "--help"])
+    assert caught.value.code == 0
+    first, *others = capsys.readouterr().out.splitlines()
+    assert first.endswith(
+        "kvd-when-leader --election PATH [options] -- PLUGIN [its options] | FILE.tac"
+    )
+    assert not any("Usage" in line for line in others)
 
 
 def test_what_is_not_said_has_defaults():
