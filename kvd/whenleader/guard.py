@@ -26,8 +26,16 @@ class Alarm:
     code can run any more. It begins with no fork in between: one would not inherit it.
     """
 
+    def __init__(self) -> None:
+        self._heard = False
+
     def arm(self, seconds: float) -> None:
         """See ``Guard``."""
+        if not self._heard:
+            # A process inherits what its parent ignores or blocks.
+            self._heard = True
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGALRM])
         signal.setitimer(signal.ITIMER_REAL, seconds)
 
     def disarm(self) -> None:

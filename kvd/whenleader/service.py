@@ -109,9 +109,13 @@ class WhenLeader(MultiService):
                 election=settings.election,
                 name=self._name,
             )
-            held = await self._campaign()
-            if held is not None:
-                await self._lead(held)
+            try:
+                held = await self._campaign()
+                if held is not None:
+                    await self._lead(held)
+            except Exception:  # noqa: BLE001 -- our bug: a process that does nothing helps nobody
+                self._log.failure("while taking part")
+                await self._later()
 
     async def _campaign(self) -> Held | None:
         """None: it was stopped meanwhile."""
@@ -140,22 +144,23 @@ class WhenLeader(MultiService):
         if self._stopping:
             await held.release()
             return
-        service: IService | None = None
+        began = False
         lost = held.when_lost()
         looking = self._look(held)
         try:
-            service = await self._started(held.token)
-            if service is not None:
+            began = self._start(held.token)
+            if began:
                 with suppress(CancelledError):
                     why = await self._wait(lost)
                     self._log.warn("the leadership is lost: {why}", why=why)
-                await self._stopped(service)
         finally:
+            for service in list(self.services):
+                await self._stopped(service)
             looking.stop()
             self._guard.disarm()
-        await held.release()
+            await held.release()
         self._log.info("the leadership is given up")
-        if service is None:
+        if not began:
             await self._later()
 
     def _look(self, held: Held) -> LoopingCall:
@@ -173,34 +178,32 @@ class WhenLeader(MultiService):
         )
         return looking
 
-    async def _started(self, token: int) -> IService | None:
-        """None: it could not be."""
+    def _start(self, token: int) -> bool:
+        """Whether it could be; what there is of it is to be stopped in any case."""
         name = self._what.name
         self._log.info(
             "leading, with token {token}: start {name}", token=token, name=name
         )
         os.environ[TOKEN_VARIABLE] = str(token)
         try:
-            service = self._what.make()
-            service.setServiceParent(self)
-        except CannotListenError as problem:
-            self._log.error(
-                "cannot start {name}: {problem}", name=name, problem=problem
-            )
+            self._what.make().setServiceParent(self)
+        except (CannotListenError, SystemExit) as problem:
+            text = str(problem)
+            if isinstance(problem, SystemExit):
+                text = f"SystemExit: {text}"
+            self._log.error("cannot start {name}: {problem}", name=name, problem=text)
         except Exception:  # noqa: BLE001 -- somebody's program: whatever it raises
             self._log.failure("cannot start {name}", name=name)
         else:
-            return service
-        for left in list(self.services):
-            await self._stopped(left)
-        return None
+            return True
+        return False
 
     async def _stopped(self, service: IService) -> None:
         name = self._what.name
         self._log.info("stop {name}", name=name)
         try:
             await maybeDeferred(service.disownServiceParent)
-        except Exception:  # noqa: BLE001 -- the same
+        except (Exception, SystemExit):  # noqa: BLE001 -- the same
             self._log.failure("while {name} stopped", name=name)
         self._log.info("{name} has stopped", name=name)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -92,6 +93,11 @@ class Options(usage.Options):
         election: str | None = self["election"]
         if not election or not election.strip("/"):
             raise usage.UsageError("--election: say where, such as /elections/x")
+        for name in ("election", "name", "username"):
+            try:
+                (self[name] or "").encode()
+            except UnicodeEncodeError:
+                raise usage.UsageError(f"--{name}: it is no UTF-8") from None
         ttl = self._number("ttl")
         margin_seconds = ttl / 5 if self["margin"] is None else self._number("margin")
         settings = Settings(
@@ -117,9 +123,12 @@ class Options(usage.Options):
 
     def _number(self, name: str) -> float:
         try:
-            return float(self[name])
+            number = float(self[name])
         except ValueError:
-            raise usage.UsageError(f"--{name}: {self[name]!r} is no number") from None
+            number = math.nan
+        if not math.isfinite(number):
+            raise usage.UsageError(f"--{name}: {self[name]!r} is no number")
+        return number
 
     def _tls(self) -> TLS | None:
         names = {

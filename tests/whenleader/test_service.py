@@ -306,6 +306,31 @@ def test_what_a_service_raises_is_logged(world, logged_failures):
     assert world.keys() == []
 
 
+def test_a_program_that_leaves_instead_of_starting_leaves_the_lead_to_others(world):
+    first = Candidate(world, "a")
+    first.start_problem = SystemExit("no database")
+    first.start()
+    assert world.said("cannot start work: SystemExit: no database")
+    assert first.until is None
+    second = Candidate(world, "b").start()
+    assert len(second.running) == 1
+    first.start_problem = None
+    second.service.stopService()
+    world.run(AGAIN_SECONDS + 1)
+    assert len(first.running) == 1, "it stood again"
+
+
+def test_a_bug_ends_a_candidacy_and_not_all_that_follow(world, logged_failures):
+    first = Candidate(world, "a")
+    leader, first.service._election.leader = first.service._election.leader, lambda: 1
+    first.start()
+    assert [each.type for each in logged_failures] == [TypeError]
+    logged_failures.clear()
+    first.service._election.leader = leader
+    world.run(AGAIN_SECONDS + 1)
+    assert len(first.running) == 1
+
+
 def test_what_waiting_does_not_help_against_is_said_once(world):
     world.inside.users("ann")
     first = Candidate(world, "a")

@@ -117,6 +117,10 @@ def test_everything_may_be_said(tmp_path):
         (["--bogus"], "option --bogus not recognized"),
         (["--election=/x", "--ttl=a", "x.tac"], "--ttl: 'a' is no number"),
         (["--election=/x", "--ttl=1.5", "x.tac"], "--ttl is whole seconds, "),
+        (["--election=/x", "--ttl=nan", "x.tac"], "--ttl: 'nan' is no number"),
+        (["--election=/x", "--ttl=inf", "x.tac"], "--ttl: 'inf' is no number"),
+        (["--election=/\udcff", "x.tac"], "--election: it is no UTF-8"),
+        (["--election=/x", "--name=\udcff", "x.tac"], "--name: it is no UTF-8"),
         (["--election=/x", "--ttl=0", "x.tac"], "--ttl is whole seconds, "),
         (["--election=/x", "--margin=0", "x.tac"], "--ttl is whole seconds, "),
         (["--election=/x", "--margin=16", "x.tac"], "--ttl is whole seconds, "),
@@ -200,6 +204,21 @@ def test_a_plugins_options_see_twistds():
     parent = {"reactor": "epoll"}
     what = what_of(["curious", "--x", "2"], makers=[Maker()], parent=parent)
     assert what.make() == {"x": "2", "reactor": "epoll"}
+
+
+def test_the_alarm_rings_whatever_the_process_was_started_with():
+    """What a shell's ``trap '' ALRM`` ignores, and a blocked signal, are inherited."""
+    before = signal.signal(signal.SIGALRM, signal.SIG_IGN)
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])
+    alarm = Alarm()
+    try:
+        alarm.arm(1000)
+        assert signal.getsignal(signal.SIGALRM) is signal.SIG_DFL
+        assert signal.SIGALRM not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    finally:
+        alarm.disarm()
+        signal.signal(signal.SIGALRM, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 def test_the_alarm_is_the_kernels():
