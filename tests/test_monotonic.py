@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 
 import pytest
 from twisted.internet.selectreactor import SelectReactor
@@ -72,3 +73,16 @@ def test_what_is_scheduled_already_keeps_its_remaining_time(reactor, start):
         reactor.runUntilCurrent()
     assert fired == [1, 2, 3, 5, 6, 7, 8, 9]
     assert postponed.seconds is monotonic
+
+
+def test_the_clock_goes_on_while_the_machine_sleeps(reactor, monkeypatch):
+    """Others take over meanwhile, so who wakes up must not think that nothing was."""
+    now = {time.CLOCK_MONOTONIC: 50.0, time.CLOCK_BOOTTIME: 50.0}
+    monkeypatch.setattr("time.clock_gettime", now.__getitem__)
+    monkeypatch.setattr("time.monotonic", lambda: now[time.CLOCK_MONOTONIC])
+    use_monotonic_clock(reactor)
+    told = []
+    reactor.callLater(20, told.append, "lost")
+    now[time.CLOCK_BOOTTIME] += 3600
+    reactor.runUntilCurrent()
+    assert told == ["lost"]
