@@ -79,6 +79,29 @@ def test_what_is_shown_stands_for_what_may_come(shown, said, same):
     assert (found is not None) == same
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [Line("echo a", "b\n")],
+        [Line("true", "a\n")],
+        [Line("echo a")],
+        [Line("false"), Line("true")],
+        [Line("false")],
+    ],
+)
+def test_what_does_not_come_as_it_is_shown_is_noticed(reader, lines):
+    with pytest.raises(AssertionError):
+        reader.type(lines)
+
+
+def test_a_terminal_keeps_what_is_set_in_it(reader):
+    reader.type([Line("export A=1"), Line("cd conf"), Line("f() { echo f$1; }")])
+    reader.type(
+        [Line("echo $A; f 2", "1\nf2\n"), Line("ls single.yml", "single.yml\n")]
+    )
+    reader.type([Line("(exit 4)"), Line("echo $?", "4\n")])
+
+
 @pytest.mark.parametrize("document", PAGES)
 def test_every_command_of_a_page_is_typed_by_a_test(document):
     typed = {chapter for page, chapter in (*FOLLOWED, *ELSEWHERE) if page == document}
