@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.logger import Logger
 
@@ -194,10 +195,15 @@ class Secured:
             settings = port.settings
             if not settings.folder:
                 continue
-            end = port.material.chain[0].not_valid_after_utc
-            if days_left(end, now=self._now()) <= WARN_DAYS:
+            own, key = port.material.chain[0], port.material.key
+            if own.issuer != own.subject or not isinstance(
+                key, EllipticCurvePrivateKey
+            ):
+                continue  # somebody else has put it there
+            if days_left(own.not_valid_after_utc, now=self._now()) <= WARN_DAYS:
                 try:
-                    self._issue(settings)
+                    # With the same key: one file that changes is never half changed.
+                    self._issue(settings, key)
                     renewed = True
                 except ConfigError as error:
                     for line in error.problems:
@@ -209,7 +215,9 @@ class Secured:
         if settings.folder and not os.path.exists(settings.cert_file):
             self._issue(settings)
 
-    def _issue(self, settings: TlsSettings) -> None:
+    def _issue(
+        self, settings: TlsSettings, key: EllipticCurvePrivateKey | None = None
+    ) -> None:
         issued = issue(
             None,
             "kvd",
@@ -217,10 +225,12 @@ class Secured:
             usage=BOTH,
             now=self._now(),
             days=_OWN_DAYS,
+            key=key,
         )
         try:
             os.makedirs(settings.folder, mode=0o700, exist_ok=True)
-            write_private(settings.key_file, issued.key_pem)
+            if key is None:
+                write_private(settings.key_file, issued.key_pem)
             write_private(settings.cert_file, issued.certificate_pem)
         except OSError as error:
             reason = error.strerror or str(error)

@@ -14,7 +14,7 @@ from twisted.logger import globalLogPublisher
 from kvd.config import Config
 from kvd.errors import ConfigError
 from kvd.secured import Secured, tls_settings
-from kvd.tls.certificates import dns_names
+from kvd.tls.certificates import dns_names, issue, make_authority
 from kvd.tls.generate import main
 from kvd.tls.material import utc_now
 
@@ -138,6 +138,43 @@ def test_a_certificate_of_our_own_that_cannot_be_made_anew_is_a_line(
     said = [each["line"] for each in lines if "line" in each]
     assert any(line.startswith("auto-tls: ") and "No space" in line for line in said)
     assert secured.client.material.chain == first
+
+
+def test_a_certificate_that_was_half_made_anew_is_no_obstacle_to_a_start(
+    config, tmp_path
+):
+    config = attrs.evolve(config, auto_tls=True)
+    now = [utc_now()]
+    secured = made(config, now=lambda: now[0])
+    secured.start()
+    first = secured.client.material.chain
+    in_the_way = tmp_path / "data" / "fixtures" / "client" / "cert.pem.tmp"
+    in_the_way.mkdir()
+    now[0] += timedelta(days=360)
+    secured._reactor.advance(86_400)
+    secured.stop()
+    again = made(config, now=lambda: now[0])
+    again.start()
+    assert again.client.material.chain == first
+    in_the_way.rmdir()
+    again._reactor.advance(86_400)
+    again.stop()
+    assert again.client.material.chain != first
+
+
+def test_a_certificate_that_others_vouch_for_is_not_made_anew(config, tmp_path):
+    """Somebody has put it there, and has its key."""
+    now = utc_now()
+    authority = make_authority("ca", now=now, days=30)
+    theirs = issue(authority, "kvd", hosts=["localhost"], now=now, days=2)
+    folder = tmp_path / "data" / "fixtures" / "client"
+    folder.mkdir(parents=True)
+    (folder / "cert.pem").write_bytes(theirs.certificate_pem)
+    (folder / "key.pem").write_bytes(theirs.key_pem)
+    secured = made(attrs.evolve(config, auto_tls=True))
+    secured.start()
+    secured.stop()
+    assert secured.client.material.chain == (theirs.certificate,)
 
 
 def test_a_folder_that_cannot_be_made_is_the_options_mistake(config, tmp_path):

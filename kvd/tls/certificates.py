@@ -137,6 +137,7 @@ def issue(
     now: datetime,
     days: float,
     begins: datetime | None = None,
+    key: ec.EllipticCurvePrivateKey | None = None,
 ) -> Issued:
     """
     A certificate for a server, a client or both.
@@ -144,6 +145,7 @@ def issue(
     :param authority: who signs it, None: itself.
     :param hosts: names and addresses that it is for.
     :param begins: when it becomes valid; just before ``now`` if nothing is said.
+    :param key: of its own; a new one if nothing is said.
     """
     extensions: list[tuple[x509.ExtensionType, bool]] = [
         (x509.BasicConstraints(ca=False, path_length=None), True),
@@ -155,7 +157,13 @@ def issue(
     if names:
         extensions.append((x509.SubjectAlternativeName(names), False))
     return _make(
-        name, authority, now=now, days=days, extensions=extensions, begins=begins
+        name,
+        authority,
+        now=now,
+        days=days,
+        extensions=extensions,
+        begins=begins,
+        key=key,
     )
 
 
@@ -202,8 +210,9 @@ def _make(
     days: float,
     extensions: Iterable[tuple[x509.ExtensionType, bool]],
     begins: datetime | None = None,
+    key: ec.EllipticCurvePrivateKey | None = None,
 ) -> Issued:
-    key = ec.generate_private_key(ec.SECP256R1())
+    key = key or ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     signer = issuer.key if issuer is not None else key
     building = (
