@@ -27,7 +27,8 @@ SAID = {
     "Election(": "host-1 leads True\nnow None\n",
     "Queue(": "sweep 1 True\nsweep 2\nmop 1\n()\n",
     "Counter(": "1 11\n16\n16 is not added twice\n",
-    "Barrier(": "it is closed: True True\npassed\n",
+    "DoubleBarrier(": "both are in: True\nboth are out\n",
+    " Barrier(": "it is closed: True True\npassed\n",
     "ServiceRegistry(": "[('web-1', 'a')]\n200 hello\n",
     "Topic(": "milk is after the first: True\nbilling goes on with milk\n",
     "ConfigWatcher(": "{{'pool/size': 4}} True\npool/size was 4 and is 8\n"

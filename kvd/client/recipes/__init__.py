@@ -10,6 +10,7 @@ from kvd.client.recipes.barrier import Barrier
 from kvd.client.recipes.claims import Claim
 from kvd.client.recipes.configuration import Absent, Changed, ConfigWatcher, Settings
 from kvd.client.recipes.counter import Counter, NotANumber
+from kvd.client.recipes.double_barrier import DoubleBarrier, Entered
 from kvd.client.recipes.election import Election, Leader, Observer
 from kvd.client.recipes.held import Held
 from kvd.client.recipes.instances import Instance, Instances
@@ -35,8 +36,10 @@ __all__ = [
     "Claim",
     "ConfigWatcher",
     "Counter",
+    "DoubleBarrier",
     "DurableSubscription",
     "Election",
+    "Entered",
     "Full",
     "Heard",
     "Held",

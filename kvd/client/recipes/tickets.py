@@ -44,6 +44,11 @@ class Ticket:
         self._kept = Kept(client, value, times, lost)
         self.token = 0
 
+    @property
+    def name(self) -> str:
+        """Of its key in the directory, once it was entered."""
+        return self._kept.key.rpartition("/")[2]
+
     async def enter(self) -> None:
         """
         Take the place.

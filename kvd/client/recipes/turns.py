@@ -1,20 +1,15 @@
-"""Turns, one after the other: a ticket after a ticket until one holds."""
-
-# Twisted leaves Failure without annotations:
-# mypy: allow-untyped-calls
+"""Turns, one after the other."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.task import deferLater
+from twisted.internet.defer import Deferred
 
 from kvd.client.client import Client
-from kvd.client.errors import BadAnswer, ClientError, NoAnswer
 from kvd.client.recipes.held import Held
-from kvd.client.recipes.kept import AGAIN_SECONDS, Gone, Times, unique_text
-from kvd.client.recipes.tickets import Ticket
+from kvd.client.recipes.kept import Times, unique_text
+from kvd.client.recipes.taking import Taking
 
 
 class Turns:
@@ -50,54 +45,15 @@ class Turns:
 
         :param text: for others to read in the key's value, after what is unique in it.
         """
-        return Deferred.fromCoroutine(self._take(text))
-
-    async def _take(self, text: str) -> Held:
-        while True:
-            try:
-                return await self._once(text)
-            except BadAnswer:
-                raise
-            except (NoAnswer, Gone):
-                await deferLater(self._client.clock, AGAIN_SECONDS)
-
-    async def _once(self, text: str) -> Held:
-        """With one ticket; :raises Gone: it was lost before its turn."""
-        held: Held | None = None
-        lost: list[str] = []
-        waiting: Deferred[None] | None = None
-
-        def end(why: str) -> None:
-            lost.append(why)
-            if held is not None:
-                held.end(why)
-            elif waiting is not None:
-                waiting.cancel()
-
-        ticket = Ticket(
+        taking = Taking(
             self._client,
             self._path,
-            value=f"{self._unique()} {text}" if text else self._unique(),
+            value=lambda: f"{self._unique()} {text}" if text else self._unique(),
             times=self._times,
-            lost=end,
         )
-        try:
-            await ticket.enter()
-            waiting = Deferred.fromCoroutine(ticket.turn())
-            await waiting
-            ticket.check()
-            if lost:
-                raise Gone(lost[0])
-        except NoAnswer:  # nothing was created
-            raise
-        except CancelledError:
-            giving_up = Deferred.fromCoroutine(ticket.withdraw())
-            if not lost:
-                raise
-            await giving_up
-            raise Gone(lost[0]) from None
-        except ClientError:
-            await ticket.withdraw()
-            raise
-        held = Held(ticket.token, ticket)
-        return held
+        return Deferred.fromCoroutine(
+            taking.until(
+                lambda ticket: ticket.turn(),
+                lambda ticket, _: Held(ticket.token, ticket),
+            )
+        )
