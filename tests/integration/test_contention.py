@@ -19,11 +19,12 @@ from tests.integration.contention.chronicle import Chronicle
 from tests.integration.contention.judges import (
     judge_barriers,
     judge_counter,
+    judge_meetings,
     judge_observers,
     judge_queue,
     judge_turns,
 )
-from tests.integration.contention.roles import ATTEMPTS_MAX, POISON, TTL
+from tests.integration.contention.roles import ATTEMPTS_MAX, MEETING, POISON, TTL
 from tests.integration.contention.storm import FAULTS, Storm
 
 SECONDS = float(os.environ.get("KVD_CONTENTION_SECONDS", "12"))
@@ -40,6 +41,7 @@ ROLES = (
     "go",
     "put",
     "take",
+    "meet",
 )
 WORKERS = 4
 
@@ -73,6 +75,7 @@ def enough(record):
         and record.count("added", of="named") >= 50
         and record.count("passed") >= 30
         and record.count("done") >= 25
+        and record.count("left") >= 6
     )
 
 
@@ -130,6 +133,7 @@ class Judgement:
             "election": judge_turns(record, "election", TTL),
             "observers": judge_observers(record, history, f"{root}/election"),
             "barriers": judge_barriers(record),
+            "meetings": judge_meetings(record, MEETING),
             "queue": judge_queue(
                 record, history, f"{root}/queue", self.failed(), ATTEMPTS_MAX
             ),
@@ -149,7 +153,16 @@ class Judgement:
         ) and not listed(self.members, f"{self.root}/queue/items")
 
 
-JUDGES = ("lock", "election", "observers", "barriers", "queue", "counter", "named")
+JUDGES = (
+    "lock",
+    "election",
+    "observers",
+    "barriers",
+    "meetings",
+    "queue",
+    "counter",
+    "named",
+)
 
 
 @pytest.fixture(scope="module")

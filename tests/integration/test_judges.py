@@ -8,6 +8,7 @@ from tests.integration.contention.chronicle import Happened
 from tests.integration.contention.judges import (
     judge_barriers,
     judge_counter,
+    judge_meetings,
     judge_observers,
     judge_queue,
     judge_turns,
@@ -308,6 +309,52 @@ def test_a_queue_that_breaks_its_promise_is_noticed(breach, said):
     told = Worked()
     breach(told)
     assert any(said in problem for problem in told.judged())
+
+
+def meet(told, who, came, begun, over, left=None, *, number=9, why="it was released"):
+    token = 100 * number + ord(who)
+    told.note(who, came, "entering")
+    told.hold(who, token, begun, over, of="meeting", why=why, round=number)
+    if left is not None:
+        told.note(who, left, "left", round=number)
+
+
+def met(told):
+    meet(told, "a", 1.0, 3.0, 5.0, 6.0)
+    meet(told, "b", 2.9, 3.5, 5.9, 6.1)
+
+
+def meetings(told):
+    return judge_meetings(told.record, 2)
+
+
+def test_those_who_meet_come_and_leave_together(told):
+    met(told)
+    meet(told, "a", 7.0, 8.0, 9.0, 12.0, number=10)
+    meet(told, "c", 6.0, 8.0, None, number=10)
+    told.kill("c", 9.5)
+    meet(told, "d", 13.0, 14.0, 15.0, 19.0, number=11)
+    meet(told, "e", 13.0, 14.0, 20.0, number=11, why="it could not be kept alive")
+    told.stall("e", 14.5, 20.0)
+    assert meetings(told) == []
+
+
+def test_three_are_one_too_many(told):
+    met(told)
+    meet(told, "c", 2.0, 3.0, 5.0)
+    assert "3 met" in meetings(told)[0]
+
+
+def test_one_who_goes_on_before_the_other_one_came_is_noticed(told):
+    meet(told, "a", 1.0, 3.0, 5.0)
+    meet(told, "b", 3.1, 3.5, 5.0)
+    assert "went on before b" in meetings(told)[0]
+
+
+def test_one_who_goes_before_the_other_one_left_is_noticed(told):
+    meet(told, "a", 1.0, 3.0, 5.0, 5.5)
+    meet(told, "b", 2.0, 3.5, 5.9)
+    assert "a left" in meetings(told)[0]
 
 
 def test_notes_are_read_up_to_the_last_whole_line(tmp_path):

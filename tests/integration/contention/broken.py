@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.internet.defer import Deferred, succeed
 
-from kvd.client.recipes import Barrier, Counter, claims, counter
+from kvd.client.recipes import Barrier, Counter, DoubleBarrier, claims, counter
 from kvd.client.recipes.register import Register, Seen
 from kvd.client.recipes.tickets import Ticket
 from tests.integration.contention import roles
@@ -80,6 +80,17 @@ async def go(work: Work) -> None:
     """A barrier that holds nobody up."""
     Barrier.wait = lambda _barrier: succeed(None)
     await roles.go(work)
+
+
+async def meet(work: Work) -> None:
+    """A double barrier at whose way out nobody waits for the others."""
+
+    class Hasty(DoubleBarrier):
+        async def _left(self, _passing: object) -> None:
+            return
+
+    roles.DoubleBarrier = Hasty
+    await roles.meet(work)
 
 
 gate = roles.gate

@@ -238,3 +238,35 @@ def _in_order(
             claimed.setdefault(name, len(claimed))
     if list(claimed) != sorted(claimed):
         yield f"claimed in the order {[texts[name] for name in claimed]}"
+
+
+def judge_meetings(record: Record, size: int) -> list[str]:
+    """
+    Nobody is in before all of them have come, and nobody out before all are.
+
+    Out is who has left, or was killed, or was told that he is taken to have left; one
+    who slept is told late.
+    """
+    rounds: dict[int, list[Hold]] = defaultdict(list)
+    for hold in holds(record, "meeting"):
+        rounds[hold.facts["round"]].append(hold)
+    problems = []
+    for number, members in rounds.items():
+        if len(members) > size:
+            problems.append(f"{len(members)} met in round {number}")
+        first = min(members, key=lambda hold: hold.begun)
+        for hold in members:
+            came = max(
+                note.at
+                for note in record.of("entering")
+                if note.who == hold.who and note.at <= hold.begun
+            )
+            if came > first.begun:
+                problems.append(f"{first} went on before {hold.who} came at {came}")
+    for note in record.of("left"):
+        problems += [
+            f"{note.who} left {note['round']} at {note.at}, and {hold} did not"
+            for hold in rounds[note["round"]]
+            if record.awake(hold.who, note.at, hold.over) > 0
+        ]
+    return problems

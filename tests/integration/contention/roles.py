@@ -6,6 +6,7 @@ from kvd.client import NoAnswer, Unknown
 from kvd.client.recipes import (
     Barrier,
     Counter,
+    DoubleBarrier,
     Election,
     Full,
     Held,
@@ -18,6 +19,8 @@ from tests.integration.contention.program import Work
 TTL = 3
 ATTEMPTS_MAX = 5
 POISON = "poison"
+MEETING = 3
+"""So many meet; there is one more."""
 # Longer than a process may be kept from running without being called stalled.
 TIMES = {"ttl": TTL, "margin_seconds": 0.8}
 
@@ -171,3 +174,16 @@ async def take(work: Work) -> None:
             work.note("not done", text=text, why=str(problem))
         else:
             work.note("done", text=text)
+
+
+async def meet(work: Work) -> None:
+    """Enter with some of the others, and leave with them."""
+    barrier = DoubleBarrier(work.client, f"{work.root}/meet", MEETING, **TIMES)
+    while not work.calm:
+        work.note("entering")
+        entered = await work.until_over(barrier.enter())
+        noted(work, "meeting", entered, round=entered.round)
+        await work.pause(0.05, 0.2)
+        await work.until_over(entered.leave())
+        work.note("left", round=entered.round)
+        await work.pause(0.1, 0.4)
