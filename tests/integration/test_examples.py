@@ -280,6 +280,14 @@ def test_a_service_runs_on_the_leader_and_moves_when_that_ends_or_dies(
     tokens = [int(line[0]) for line in report(programs)]
     assert tokens == sorted(tokens)
     assert len(set(tokens)) == 3
+    # Stopped for too long: it does nothing more when it goes on.
+    process = programs.running["c"]
+    process.send_signal(signal.SIGSTOP)
+    time.sleep(MARGIN)
+    written = report(programs)
+    process.send_signal(signal.SIGCONT)
+    assert process.wait(SECONDS) == -signal.SIGALRM
+    assert report(programs) == written
 
 
 STUCK = """
