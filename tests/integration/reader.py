@@ -244,7 +244,7 @@ class Chapter:
 
 
 def needs_clients() -> None:
-    missing = missing_tools("curl", "etcdctl")
+    missing = missing_tools("curl", "etcdctl", "etcd")
     if missing and os.environ.get("CI") != "true":
         pytest.skip(f"needs {', '.join(missing)}")
     assert not missing

@@ -37,6 +37,7 @@ FOLLOWED = (
     ("docs/kvctl.rst", ""),
     ("docs/monitoring.rst", ""),
     ("docs/proxy.rst", ""),
+    ("docs/migrating.rst", ""),
     ("docs/embedding.rst", ""),
 )
 # And those whose steps are taken by a test that looks at more than is shown.
