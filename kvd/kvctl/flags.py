@@ -76,16 +76,34 @@ class Parsed(NamedTuple):
     words: list[str]
 
 
-def parse(flags: Sequence[Flag], words: Sequence[str]) -> Parsed:
+def parse(
+    flags: Sequence[Flag], words: Sequence[str], *, forms_first: bool = False
+) -> Parsed:
     """
     Read flags up to the first word that is none.
 
+    :param forms_first: whether a flag with two of its names is told before anything
+        else that is wrong, as it is of the program's flags and a group's.
     :raises UsageProblem:
     """
-    known = {name: flag for flag in flags for name in flag.names}
     values = {flag.name: flag.unset for flag in flags}
     given: set[str] = set()
     rest = list(words)
+    try:
+        _read(flags, rest, values, given)
+    except UsageProblem:
+        if forms_first:
+            _check_forms(flags, given)
+        raise
+    _check_forms(flags, given)
+    return Parsed(values, rest)
+
+
+def _read(
+    flags: Sequence[Flag], rest: list[str], values: dict[str, Value], given: set[str]
+) -> None:
+    """Take flags off the words into the values; the names by which they were given."""
+    known = {name: flag for flag in flags for name in flag.names}
     while rest and len(rest[0]) >= 2 and rest[0][0] == "-":
         word = rest.pop(0)
         if word == "--":
@@ -103,13 +121,16 @@ def parse(flags: Sequence[Flag], words: Sequence[str]) -> Parsed:
             value = (*_texts(values[flag.name]), *value)
         values[flag.name] = value
         given.add(name)
+
+
+def _check_forms(flags: Sequence[Flag], given: set[str]) -> None:
+    """:raises TwoForms:"""
     for flag in flags:
         forms = [name for name in flag.names if name in given]
         if len(forms) > 1:
             raise TwoForms(
                 f"Cannot use two forms of the same flag: {forms[1]} {forms[0]}"
             )
-    return Parsed(values, rest)
 
 
 def reordered(flags: Sequence[Flag], words: Sequence[str]) -> list[str]:

@@ -129,7 +129,7 @@ def _parsed(path: Sequence[Command], words: Sequence[str], streams: Streams) -> 
         if not command.subcommands:
             words = reordered(flags, words)
     try:
-        return parse(flags, words)
+        return parse(flags, words, forms_first=bool(command.subcommands))
     except UsageProblem as problem:
         if isinstance(problem, TwoForms) and command.subcommands:
             told = str(problem)
@@ -146,7 +146,7 @@ def _explain(path: Sequence[Command], words: Sequence[str], streams: Streams) ->
 
     :raises Failed: nothing is called so.
     """
-    if not words:
+    if not words or not words[0]:
         streams.out.write(_help(path))
         return 0
     for each in path[-1].subcommands:

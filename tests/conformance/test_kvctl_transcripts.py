@@ -191,6 +191,8 @@ USAGE = [
     Typed("--timeout", 1),
     Typed("--no-sync=maybe ls", 1),
     Typed("-o json --output json ls", 1),
+    Typed("-o json --output json --x ls", 1),
+    Typed("ls -r --recursive --x", 1),
     Typed("ls --x", 1),
     Typed("ls -rp", 1),
     Typed("ls -r --recursive", 1),
@@ -215,6 +217,8 @@ USAGE = [
 
 HELP = [
     Typed(""),
+    Typed("''"),
+    Typed("help ''"),
     Typed("help"),
     Typed("h"),
     Typed("--help"),
