@@ -147,15 +147,23 @@ def test_history_says_who_led():
 @pytest.mark.parametrize("seen", [[], [0], [0, 3, 4, 0, 8], [4, 0], [8]])
 def test_an_observer_may_begin_and_end_anywhere(told, seen):
     for at, token in enumerate(seen):
-        told.note("a", at, "saw", token=token)
+        told.note("a", at, "saw", token=token, name="b")
     assert judge_observers(told.record, HISTORY, "/e") == []
 
 
 @pytest.mark.parametrize("seen", [[3, 8], [4, 3], [3, 3], [0, 3, 4, 8], [5]])
 def test_an_observer_who_misses_one_is_noticed(told, seen):
     for at, token in enumerate(seen):
-        told.note("a", at, "saw", token=token)
+        told.note("a", at, "saw", token=token, name="b")
     assert judge_observers(told.record, HISTORY, "/e")
+
+
+def test_an_observer_who_is_told_another_name_is_noticed(told):
+    told.hold("a", 3, 1.0, 2.0, of="election")
+    told.note("b", 1.5, "saw", token=3, name="a")
+    assert judge_observers(told.record, HISTORY, "/e") == []
+    told.note("c", 1.5, "saw", token=3, name="b")
+    assert "a had 3" in judge_observers(told.record, HISTORY, "/e")[0]
 
 
 def add(told, who, begun, over=None, number=None, what="added"):

@@ -104,12 +104,20 @@ def leaders(history: Sequence[Happened], directory: str) -> list[int]:
 def judge_observers(
     record: Record, history: Sequence[Happened], directory: str
 ) -> list[str]:
-    """Each saw every leader from the one it began with, in the order of history."""
+    """
+    Each saw every leader from the one it began with, in the order of history, and by
+    the name that the leader gave.
+    """
     led = leaders(history, directory)
+    names = {hold.token: hold.who for hold in holds(record, "election")}
     seen: dict[str, list[int]] = defaultdict(list)
+    problems = []
     for note in record.of("saw"):
-        seen[note.who].append(note["token"])
-    return [
+        token, name = note["token"], note["name"]
+        seen[note.who].append(token)
+        if name != names.get(token, name):
+            problems.append(f"{note.who} saw {name}, and {names[token]} had {token}")
+    return problems + [
         f"{who} saw {tokens}, there were {led}"
         for who, tokens in seen.items()
         if not any(

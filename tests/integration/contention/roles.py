@@ -54,18 +54,19 @@ async def lock(work: Work) -> None:
 async def lead(work: Work) -> None:
     election = Election(work.client, f"{work.root}/election", **TIMES)
     while True:
-        campaign = election.campaign(f"{work.who} leads")
+        campaign = election.campaign(work.who)
         await hold(work, "election", await work.until_over(campaign))
         await work.pause(0.0, 0.2)
 
 
 async def observe(work: Work) -> None:
-    """What an observer is told: the leader's token, 0 when there is none."""
+    """What an observer is told: the leader, or a token of 0 when there is none."""
     observer = Election(work.client, f"{work.root}/election").observe()
     try:
         while True:
             leader = await work.until_over(observer.next())
-            work.note("saw", token=leader.token if leader else 0)
+            name, token = (leader.name, leader.token) if leader else ("", 0)
+            work.note("saw", token=token, name=name)
     finally:
         observer.close()
 
