@@ -121,6 +121,7 @@ class KvdService(MultiService):
         )
         self._starting: Deferred[None] | None = None
         self._stopping = False
+        self._end_of_stop: Deferred[None] | None = None
         self._failed = False
         self.serving: Deferred[None] = Deferred()
 
@@ -285,10 +286,16 @@ class KvdService(MultiService):
     def stopService(self) -> Deferred[None]:
         """
         Hand leadership over, answer what is in flight, close the files; fires then.
+
+        Whoever calls it again waits for the same end.
         """
-        stopping = Deferred.fromCoroutine(self._stop())
-        stopping.addErrback(lambda failure: self._log.failure("stopping", failure))
-        return stopping.addCallback(lambda _: self._stopped())
+        if self._end_of_stop is None:
+            self._end_of_stop = Deferred()
+            stopping = Deferred.fromCoroutine(self._stop())
+            stopping.addErrback(lambda failure: self._log.failure("stopping", failure))
+            stopping.addCallback(lambda _: self._stopped())
+            stopping.addBoth(self._end_of_stop.callback)
+        return settled(self._end_of_stop)
 
     def _stopped(self) -> None:
         self._watchdog.stop()

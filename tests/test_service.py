@@ -882,6 +882,27 @@ def test_an_error_while_it_begins_to_serve_ends_the_member(house, monkeypatch):
     house.stop()
 
 
+def test_who_stops_it_again_waits_for_the_same_end(house):
+    """A program that stops its member, and then its reactor with all services."""
+    service = house.start()
+    house.run()
+    house.worker.held = True
+    port = house.reactor.ports["127.0.0.1", 2379]
+    protocol = port.factory.buildProtocol(None)
+    protocol.makeConnection(Transport(protocol, house.reactor))
+    protocol.dataReceived(b"PUT /v2/keys/a?value=1 HTTP/1.1\r\nHost: x\r\n\r\n")
+    stops = [service.stopService()]
+    house.run(0.1)
+    stops.append(service.stopService())
+    house.run(1)
+    assert [each.called for each in stops] == [False, False]
+    house.worker.release()
+    house.run(7)
+    stops.append(service.stopService())
+    assert [each.called for each in stops] == [True, True, True]
+    house.line(level="info", text="stopped")
+
+
 def test_a_stop_before_there_is_a_leader_never_serves(house):
     service = house.start()
     while not service._parts:

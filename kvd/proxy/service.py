@@ -129,6 +129,7 @@ class ProxyService(MultiService):
         self._port = self._make_port()
         self._starting: Deferred[None] | None = None
         self._stopping = False
+        self._end_of_stop: Deferred[None] | None = None
         self.serving: Deferred[None] = Deferred()
 
     def _make_client(self, connect: Connect) -> MemberClient:
@@ -245,10 +246,18 @@ class ProxyService(MultiService):
         self._secured.reload()
 
     def stopService(self) -> Deferred[None]:
-        """Answer what is in flight, end watches, close the files; fires then."""
-        stopping = Deferred.fromCoroutine(self._stop())
-        stopping.addErrback(lambda failure: self._log.failure("stopping", failure))
-        return stopping.addCallback(lambda _: self._stopped())
+        """
+        Answer what is in flight, end watches, close the files; fires then.
+
+        Whoever calls it again waits for the same end.
+        """
+        if self._end_of_stop is None:
+            self._end_of_stop = Deferred()
+            stopping = Deferred.fromCoroutine(self._stop())
+            stopping.addErrback(lambda failure: self._log.failure("stopping", failure))
+            stopping.addCallback(lambda _: self._stopped())
+            stopping.addBoth(self._end_of_stop.callback)
+        return settled(self._end_of_stop)
 
     def _stopped(self) -> None:
         self._watchdog.stop()

@@ -303,6 +303,15 @@ def test_after_a_stop_others_may_have_the_folder(house):
     assert house.reactor.ports["127.0.0.1", 2379].closed
 
 
+def test_who_stops_it_again_waits_for_the_same_end(house):
+    service = house.start().service
+    stops = [service.stopService(), service.stopService()]
+    house.run(6)
+    stops.append(service.stopService())
+    assert [each.called for each in stops] == [True, True, True]
+    house.line("info", "stopped")
+
+
 def test_a_stop_ends_a_watch_and_closes_the_members_connection(house):
     house.start().tell_members()
     transport = house.client(GET.replace(b"/a ", b"/a?wait=true "))
