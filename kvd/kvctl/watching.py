@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Final
 
 from kvd.kvctl.command import Command
@@ -25,6 +26,8 @@ from kvd.kvctl.node import Response, response_of, show
 
 RUNNING_MAX: Final = 1000
 """Commands of one ``exec-watch`` that run at a time; then it waits for one to end."""
+
+Start = Callable[[Context, list[str], Response], "subprocess.Popen[bytes]"]
 
 _AFTER_INDEX = Flag(
     ("after-index",), "begin with the first change after this index", Kind.NUMBER
@@ -83,20 +86,35 @@ def _exec_watch(context: Context) -> int:
         del words[1]
     if len(words) < 2:
         raise failed(BAD_ARGUMENTS, "key and command to exec required")
-    key, command = words[0], words[1:]
-    running: list[subprocess.Popen[bytes]] = []
-    try:
-        for response in changes(context, key):
-            if response.node.is_dir:
-                context.warn(f"Ignored dir {response.node.key} change")
-                continue
-            running = [each for each in running if each.poll() is None]
-            if len(running) >= RUNNING_MAX:
-                running.pop(0).wait()
-            running.append(_started(context, command, response))
-    except KeyboardInterrupt:
-        pass  # which is how it ends
+    with suppress(KeyboardInterrupt):  # which is how it ends
+        run_for_each(context, words[0], words[1:])
     return 0
+
+
+def run_for_each(
+    context: Context,
+    key: str,
+    command: list[str],
+    *,
+    running_max: int = RUNNING_MAX,
+    start: Start | None = None,
+) -> None:
+    """
+    Run a command for each change, without waiting for it to end.
+
+    :param running_max: at a time; then the oldest one is waited for.
+    :param start: how it is started; None: as a process.
+    :raises Failed: there is no such command, or no further change.
+    """
+    running: list[subprocess.Popen[bytes]] = []
+    for response in changes(context, key):
+        if response.node.is_dir:
+            context.warn(f"Ignored dir {response.node.key} change")
+            continue
+        running = [each for each in running if each.poll() is None]
+        if len(running) >= running_max:
+            running.pop(0).wait()
+        running.append((start or _started)(context, command, response))
 
 
 def _started(

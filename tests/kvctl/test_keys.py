@@ -6,6 +6,7 @@ import pytest
 
 from kvd.kvctl.errors import AllFailed, EndpointFailed
 from kvd.kvctl.node import quoted
+from kvd.kvctl.watching import run_for_each
 from tests.kvctl.answering import URL, context_of, ended, run
 
 FILE = {
@@ -179,3 +180,45 @@ def test_an_expiration_is_shown_as_the_server_wrote_it():
         '"createdIndex":8,"modifiedIndex":9,'
         '"expiration":"2030-01-02T03:04:05.6Z","ttl":7},"prevNode":null}\n'
     )
+
+
+class Process:
+    """One that ends when it is waited for."""
+
+    def __init__(self, order):
+        self._order = order
+        self.ended = False
+
+    def poll(self):
+        return 0 if self.ended else None
+
+    def wait(self):
+        self._order.append(self)
+        self.ended = True
+
+
+def test_no_more_commands_run_at_a_time_than_may_and_the_oldest_is_waited_for():
+    waited, started = [], []
+
+    def start(*_):
+        started.append(Process(waited))
+        return started[-1]
+
+    context = context_of("exec-watch /a true", *[FILE] * 4, KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        run_for_each(context, "/a", ["true"], running_max=2, start=start)
+    assert len(started) == 4
+    assert waited == started[:2]
+
+
+def test_a_value_that_no_environment_can_hold_is_an_error():
+    node = FILE["node"] | {"value": "a\0b"}
+    done = run("exec-watch /a true", event(node=node))
+    assert done.status == 1
+    assert done.err == "a value with a NUL in it cannot be given to a command\n"
+
+
+def test_a_change_of_a_directory_runs_nothing():
+    directory = event(node={"key": "/a/d", "dir": True, "modifiedIndex": 20})
+    done = run("exec-watch -r /a true", directory, KeyboardInterrupt())
+    assert (done.status, done.err) == (0, "Ignored dir /a/d change\n")
