@@ -27,7 +27,7 @@ class Barrier:
       is blocked again at once. Only where members have dropped their history, which goes
       back a thousand events, such a short time may be missed; then he waits on.
     * A block or a release whose answer was lost cannot come to pass after another one
-      that has fired: each is compared with what it found.
+      that has fired: each writes, and is compared with what it found.
 
     It stays blocked when its blocker dies: anybody may release it. Nobody may remove the
     key while somebody blocks it for the first time.
@@ -67,14 +67,16 @@ class Barrier:
         return Deferred.fromCoroutine(self._wait())
 
     async def _become(self, wanted: str) -> None:
+        """
+        Written even where it is so already: what somebody else has sent, and does not
+        know the end of, is compared with what it was before.
+        """
         while True:
             seen = await self._register.read()
-            if _state(seen.value) == wanted:
-                return
             try:
                 made = await self._register.change(seen, f"{wanted} {self._unique()}")
             except Unclear:
-                continue  # what it has become meanwhile decides
+                continue  # somebody else came after it, and may have changed it back
             if made is not None:
                 return
 

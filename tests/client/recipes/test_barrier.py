@@ -49,9 +49,6 @@ def test_a_barrier_that_is_not_there_is_open(cluster, barrier):
     asking = barrier.is_blocked()
     read(cluster, None)
     assert result(asking) is False
-    releasing = barrier.release()
-    read(cluster, None)
-    assert result(releasing) is None
 
 
 def test_it_is_blocked_for_the_first_time(cluster, barrier):
@@ -76,9 +73,31 @@ def test_it_is_released_and_blocked_again_in_the_same_key(cluster, barrier):
     assert result(blocking) is None
 
 
-def test_one_that_is_blocked_need_not_be_blocked_again(cluster, barrier):
+@pytest.mark.parametrize(
+    ("found", "compared"),
+    [("open x", {"prevIndex": "9"}), (None, {"prevExist": "false"})],
+)
+def test_a_block_that_was_lost_on_its_way_cannot_come_after_a_release(
+    cluster, barrier, found, compared
+):
+    """So the release writes, too, although the barrier is open already."""
     blocking = barrier.block()
-    read(cluster, "blocked x")
+    read(cluster, found, index=9)
+    late = asked(cluster)
+    blocking.addErrback(lambda _: None).cancel()
+    releasing = barrier.release()
+    read(cluster, found, index=9)
+    assert waiting(releasing)
+    assert late == {"value": "blocked u1", **compared}
+    assert asked(cluster) == {"value": "open u2", **compared}
+    cluster.last.answer(200, event("compareAndSwap", "/gate", "open u2", 60))
+    assert result(releasing) is None
+
+
+def test_a_release_that_was_lost_on_its_way_cannot_come_after_a_block(cluster, barrier):
+    blocking = barrier.block()
+    read(cluster, "blocked x", index=9)
+    swapped(cluster, "blocked u1", 9)
     assert result(blocking) is None
 
 
