@@ -49,6 +49,29 @@ def writing(key: Text, *, method: str = "PUT", **fields: Field) -> Request:
     return Request(method, target_of(key), _form(fields).encode("ascii"), FORM)
 
 
+def concerns(watched: Text, key: str) -> bool:
+    """
+    Whether a live watch of the one would have seen an event at the other key.
+
+    From its history a member also tells of hidden keys, and of directories whose names
+    the watched one only begins with.
+    """
+    above, path = _parts(watched), _parts(key)
+    if any("\ufffd" in each for each in (*path, *above)):
+        return True  # an answer does not show which bytes they are
+    if above[: len(path)] == path:
+        return True
+    below = path[len(above) :]
+    return path[: len(above)] == above and not any(
+        each.startswith("_") for each in below
+    )
+
+
+def _parts(key: Text) -> tuple[str, ...]:
+    text = key if isinstance(key, str) else key.decode(errors="replace")
+    return tuple(each for each in text.split("/") if each)
+
+
 def _asked(key: Text, fields: dict[str, Field]) -> str:
     form = _form(fields)
     return f"{target_of(key)}?{form}" if form else target_of(key)

@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Final, TypeAlias, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final, TypeAlias, TypeVar
 
 import attrs
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
+from twisted.python.failure import Failure
 
 from kvd.client.asking import Asker
 from kvd.client.documents import event_of, index_of, response_of
@@ -23,10 +24,11 @@ from kvd.client.errors import (
     EventIndexCleared,
     KeyNotFound,
     NoAnswer,
+    TooMany,
     Unknown,
     WatcherCleared,
 )
-from kvd.client.keys import Text, reading, watching
+from kvd.client.keys import Text, concerns, reading, watching
 from kvd.client.values import Event, Node
 from kvd.client.wire import Answer, Request
 
@@ -98,13 +100,13 @@ class Watch:
         self._asker = asker
         self._clock = clock
         self._key = key
-        self._path = _parts(key)
         self._recursive = recursive
         self._index = after_index
         self._current_seconds: float | None = None
         self._silent_seconds = silent_seconds
         self._closed = False
         self._waiting: Deferred[Change] | None = None
+        self._running: set[Deferred[Any]] = set()  # changes, or where it begins
         self._failures = 0
 
     @property
@@ -128,8 +130,9 @@ class Watch:
         A watch that was given no index begins here, or with the first change asked for.
 
         :raises KeysError: the server refuses, :class:`Unauthorized` for instance.
+        :raises Closed: the watch or its client was closed.
         """
-        return Deferred.fromCoroutine(self._start())
+        return self._until_closed(self._start())
 
     def next(self) -> Deferred[Change]:
         """
@@ -141,14 +144,13 @@ class Watch:
         """
         if self._waiting is not None:
             raise RuntimeError("somebody waits for the next change already")
-        self._waiting = waiting = Deferred.fromCoroutine(self._next())
+        self._waiting = waiting = self._until_closed(self._next())
 
-        def over(result: object) -> object:
+        def over(result: T) -> T:
             self._waiting = None
             return result
 
-        waiting.addBoth(over)
-        return waiting
+        return waiting.addBoth(over)
 
     def each(
         self, callback: Callable[[Change], Awaitable[object] | None]
@@ -164,8 +166,8 @@ class Watch:
     def close(self) -> None:
         """Stop; who waits for a change is told so, a loop over the watch ends."""
         self._closed = True
-        if self._waiting is not None:
-            self._waiting.cancel()
+        for running in tuple(self._running):
+            running.cancel()
 
     def __aiter__(self) -> Watch:
         return self
@@ -186,8 +188,27 @@ class Watch:
             if done is not None:
                 await done
 
+    # What a coroutine is sent is nobody's business.
+    def _until_closed(self, asked: Coroutine[Any, Any, T]) -> Deferred[T]:
+        """Whose waiting a close ends, and says so."""
+        running = Deferred.fromCoroutine(asked)
+        self._running.add(running)
+
+        def over(result: T | Failure) -> T | Failure:
+            self._running.discard(running)
+            if isinstance(result, Failure) and result.check(CancelledError):
+                self._check_open()
+            return result
+
+        return running.addBoth(over)
+
+    def _check_open(self) -> None:
+        if self._closed or self._asker.closed:
+            raise Closed("the watch is closed")
+
     async def _start(self) -> int:
         while self._index is None:
+            self._check_open()
             try:
                 _, self._index = await self._listed(quorum=False)
             except BadAnswer:
@@ -197,20 +218,14 @@ class Watch:
         return self._index
 
     async def _next(self) -> Change:
-        try:
-            while True:
-                change = await self._once(await self._start())
-                if change is not None:
-                    return change
-        except CancelledError:
-            if self._closed or self._asker.closed:
-                raise Closed("the watch is closed") from None
-            raise
+        while True:
+            change = await self._once(await self._start())
+            if change is not None:
+                return change
 
     async def _once(self, index: int) -> Change | None:
         """What one question brings; None: it has to be asked again."""
-        if self._closed:
-            raise Closed("the watch is closed")
+        self._check_open()
         request = watching(self._key, recursive=self._recursive, index=index + 1)
         accepted, asked_seconds = 0, self._clock.seconds()
         try:
@@ -232,7 +247,7 @@ class Watch:
             # It did not come from a history in which there may be more. When it came,
             # nobody knows who was stopped meanwhile.
             self._current_seconds = max(self._current_seconds or 0.0, asked_seconds)
-        return event if self._concerns(event.node.key) else None
+        return event if concerns(self._key, event.node.key) else None
 
     async def _relisted(self) -> Relisted | None:
         before_seconds = self._current_seconds
@@ -251,6 +266,7 @@ class Watch:
 
     async def _listed(self, *, quorum: bool) -> tuple[Node | None, int]:
         """What is there, and as of which index."""
+        found: tuple[Node | None, int]
         begun_seconds = self._clock.seconds()
         fields: dict[str, bool] = {"quorum": True} if quorum else {}
         if self._recursive and quorum:
@@ -258,11 +274,12 @@ class Watch:
         try:
             answer = await self._asker.ask(reading(self._key, **fields))
             response = response_of(answer)
+            found = response.node, response.etcd_index
         except KeyNotFound as absent:
+            found = None, absent.index
+        if quorum:
             self._current_seconds = begun_seconds
-            return None, absent.index
-        self._current_seconds = begun_seconds
-        return response.node, response.etcd_index
+        return found
 
     async def _patiently(self, request: Request) -> Answer:
         """
@@ -283,6 +300,8 @@ class Watch:
                 begun_seconds = self._clock.seconds()
                 try:
                     answer = await self._asker.ask(_PROBE, (endpoint,))
+                except TooMany:
+                    continue  # the client has much to do; so it is asked later
                 except NoAnswer as problem:
                     gone.extend(problem.attempts)
                 else:
@@ -312,29 +331,7 @@ class Watch:
                 raise NoAnswer(gone) from None
             raise
 
-    def _concerns(self, key: str) -> bool:
-        """
-        Whether a live watch would have seen an event at this key.
-
-        From its history a member also tells of hidden keys, and of directories whose
-        names this key only begins with.
-        """
-        path = _parts(key)
-        if any("\ufffd" in each for each in (*path, *self._path)):
-            return True  # an answer does not show which bytes they are
-        if self._path[: len(path)] == path:
-            return True
-        below = path[len(self._path) :]
-        return path[: len(self._path)] == self._path and not any(
-            each.startswith("_") for each in below
-        )
-
     async def _later(self) -> None:
         seconds = AGAIN_SECONDS[min(self._failures, len(AGAIN_SECONDS) - 1)]
         self._failures += 1
         await deferLater(self._clock, seconds)
-
-
-def _parts(key: Text) -> tuple[str, ...]:
-    text = key if isinstance(key, str) else key.decode(errors="replace")
-    return tuple(each for each in text.split("/") if each)

@@ -174,6 +174,21 @@ def test_a_silent_member_is_asked_whether_it_is_there(cluster):
     assert not cluster.clock.getDelayedCalls()
 
 
+def test_a_busy_client_asks_a_silent_member_later(cluster):
+    """One question that could not be asked is not the last one."""
+    client = cluster.client(A, limits=Limits(silent_seconds=30, pending_max=1))
+    client.watch("/k", after_index=4).next()
+    cluster.last.begin(200)
+    cluster.clock.advance(25)
+    writing = client.set("/other", "v")
+    cluster.clock.advance(5)
+    assert cluster.last.target == "/v2/keys/other"
+    cluster.last.answer(200, event())
+    assert result(writing)
+    cluster.clock.advance(30)
+    assert cluster.last.target == "/health"
+
+
 def test_a_member_without_a_quorum_is_left(cluster):
     client = cluster.client(A, B, limits=Limits(silent_seconds=30))
     change = client.watch("/k", after_index=4).next()
@@ -275,6 +290,29 @@ def test_a_loop_over_a_watch_ends_when_it_is_closed(cluster):
     assert not cluster.clock.getDelayedCalls()
     with pytest.raises(Closed):
         result(watch.next())
+
+
+@pytest.mark.parametrize("when", ["asked", "failed"])
+def test_a_watch_that_is_closed_before_it_began_asks_no_more(cluster, when):
+    watch = cluster.client(A).watch("/k")
+    starting = watch.start()
+    if when == "failed":
+        cluster.last.refuse()
+    watch.close()
+    with pytest.raises(Closed):
+        result(starting)
+    assert cluster.last.cancelled is (when == "asked")
+    assert not cluster.clock.getDelayedCalls()
+    with pytest.raises(Closed):
+        result(watch.start())
+    assert len(cluster.asked) == 1
+
+
+def test_a_watch_that_begins_with_what_one_member_knows_may_miss_more(cluster):
+    watch = cluster.client().watch("/k")
+    watch.start()
+    cluster.last.answer(200, event("get"), Etcd_Index=30)
+    assert watch.current_seconds is None
 
 
 def test_a_watch_ends_with_its_client(cluster):
