@@ -24,11 +24,11 @@ from kvd.client.errors import (
     EventIndexCleared,
     KeyNotFound,
     NoAnswer,
-    TooMany,
     Unknown,
     WatcherCleared,
 )
 from kvd.client.keys import Text, concerns, reading, watching
+from kvd.client.soundness import Soundness
 from kvd.client.values import Event, Node
 from kvd.client.wire import Answer, Request
 
@@ -38,8 +38,6 @@ AGAIN_SECONDS: Final = (0.05, 0.2, 0.5, 1.0, 2.0, 5.0)
 
 _PROBES_MAX: Final = 10
 """Then it is asked anew, on another connection if that one leads nowhere any more."""
-
-_PROBE: Final = Request("GET", "/health", final=frozenset({503}))
 
 
 @attrs.frozen
@@ -108,6 +106,7 @@ class Watch:
         self._waiting: Deferred[Change] | None = None
         self._running: set[Deferred[Any]] = set()  # changes, or where it begins
         self._failures = 0
+        self._soundness = Soundness(asker, clock)
 
     @property
     def index(self) -> int | None:
@@ -227,9 +226,9 @@ class Watch:
         """What one question brings; None: it has to be asked again."""
         self._check_open()
         request = watching(self._key, recursive=self._recursive, index=index + 1)
-        accepted, asked_seconds = 0, self._clock.seconds()
+        accepted, endpoint = 0, self._asker.endpoints[0]
         try:
-            answer = await self._patiently(request)
+            answer = await self._patiently(request, endpoint)
             event, accepted = event_of(answer), index_of(answer)
         except EventIndexCleared:
             return await self._relisted()
@@ -237,6 +236,7 @@ class Watch:
             raise
         except (NoAnswer, Unknown, WatcherCleared):
             event = None
+            self._soundness.doubt()
         if event is None or event.index <= index:
             # Nothing, or what was delivered: the member let go of the watch.
             await self._later()
@@ -244,9 +244,8 @@ class Watch:
         self._failures = 0
         self._index = event.index
         if 0 < accepted <= event.index:
-            # It did not come from a history in which there may be more. When it came,
-            # nobody knows who was stopped meanwhile.
-            self._current_seconds = max(self._current_seconds or 0.0, asked_seconds)
+            # It did not come from a history in which there may be more.
+            self._is_known_to(endpoint)
         return event if concerns(self._key, event.node.key) else None
 
     async def _relisted(self) -> Relisted | None:
@@ -281,7 +280,7 @@ class Watch:
             self._current_seconds = begun_seconds
         return found
 
-    async def _patiently(self, request: Request) -> Answer:
+    async def _patiently(self, request: Request, endpoint: str) -> Answer:
         """
         An answer at any time, unless the member that owes it is gone.
 
@@ -289,31 +288,23 @@ class Watch:
         happens, and so is a member that hears nothing of the others. So it is asked now
         and then whether it could serve a write.
         """
-        endpoint = self._asker.endpoints[0]
-        asked = self._asker.patiently(request, endpoint)
         gone: list[Attempt] = []
+        if self._soundness.is_due(self._silent_seconds / 2):
+            # Who is told often is never silent, and has to look all the same.
+            gone.extend(await self._soundness.look(endpoint))
+        if gone:
+            raise NoAnswer(gone)
+        asked = self._asker.patiently(request, endpoint)
 
         async def look() -> None:
             probes = 0
             while not gone:
                 await deferLater(self._clock, self._silent_seconds)
-                begun_seconds = self._clock.seconds()
-                try:
-                    answer = await self._asker.ask(_PROBE, (endpoint,))
-                except TooMany:
-                    continue  # the client has much to do; so it is asked later
-                except NoAnswer as problem:
-                    gone.extend(problem.attempts)
-                else:
-                    if answer.status == 503:
-                        gone.append(Attempt(endpoint, "it has no quorum"))
-                        self._asker.avoid(endpoint)
-                    elif answer.status == 200:
-                        self._current_seconds = begun_seconds
-                        self._failures = 0
-                    probes += 1
-                    if probes == _PROBES_MAX:
-                        gone.append(Attempt(endpoint, "it was silent for long"))
+                gone.extend(await self._soundness.look(endpoint))
+                self._is_known_to(endpoint)
+                probes += 1
+                if probes == _PROBES_MAX:
+                    gone.append(Attempt(endpoint, "it was silent for long"))
             asked.cancel()
 
         looking = Deferred.fromCoroutine(look())
@@ -330,6 +321,16 @@ class Watch:
             if gone:
                 raise NoAnswer(gone) from None
             raise
+
+    def _is_known_to(self, endpoint: str) -> None:
+        """
+        A member tells of nothing more, live: so until it was last found to be sound,
+        nothing more had happened. One that was not may lag behind by any time.
+        """
+        seconds = self._soundness.since(endpoint)
+        if seconds is not None:
+            self._failures = 0
+            self._current_seconds = max(self._current_seconds or seconds, seconds)
 
     async def _later(self) -> None:
         seconds = AGAIN_SECONDS[min(self._failures, len(AGAIN_SECONDS) - 1)]

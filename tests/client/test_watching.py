@@ -238,8 +238,8 @@ def test_a_watch_says_as_of_when_nothing_is_missing(cluster):
     clock.advance(2)
     response.piece(json.dumps(event(index=9)).encode())
     response.end()
-    # Who was stopped for those two seconds cannot know when it came.
-    assert watch.current_seconds == 7
+    # Nobody knows how far this member lags behind the others.
+    assert watch.current_seconds is None
     change = watch.next()
     cluster.last.begin(200, Etcd_Index=9)
     clock.advance(30)
@@ -258,6 +258,40 @@ def test_a_watch_says_as_of_when_nothing_is_missing(cluster):
     cluster.last.answer(404, refusal(100, index=1950))
     assert watch.current_seconds == asked_seconds
     assert result(change).unwatched_seconds == asked_seconds + 1 - 39
+
+
+def test_a_busy_watch_looks_now_and_then_whether_its_member_lags_behind(cluster):
+    """What it was told after that is all that had happened until then."""
+    clock = cluster.clock
+    client = cluster.client(A, limits=Limits(silent_seconds=30))
+    watch = client.watch("/k", after_index=0)
+    looks = 0
+    for index in range(1, 100):
+        change = watch.next()
+        if cluster.last.target == "/health":
+            looks += 1
+            cluster.last.answer(200, {"health": "true"})
+        clock.advance(4)
+        cluster.last.answer(200, event(index=index), Etcd_Index=index - 1)
+        assert result(change).index == index
+        if index > 6:
+            assert clock.seconds() - watch.current_seconds <= 30
+    assert looks in range(20, 30)
+
+
+def test_a_busy_watch_leaves_a_member_that_lags_behind(cluster):
+    client = cluster.client(A, B, limits=Limits(silent_seconds=10))
+    watch = client.watch("/k", after_index=4)
+    watch.next()
+    cluster.clock.advance(6)
+    cluster.last.answer(200, event(index=5))
+    change = watch.next()
+    assert (cluster.last.endpoint, cluster.last.target) == (A, "/health")
+    cluster.last.answer(503, {"health": "false"})
+    cluster.clock.advance(0.05)
+    assert cluster.last.endpoint == B
+    assert cluster.last.target == "/v2/keys/k?wait=true&waitIndex=6"
+    assert waiting(change)
 
 
 def test_who_may_not_watch_is_told_so(cluster):

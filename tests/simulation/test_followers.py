@@ -253,6 +253,37 @@ def test_what_is_one_too_many_is_said_to_be_missed(seed):
     assert {each.created_index for each in retained} >= set(said.at[-8:])
 
 
+def test_a_member_that_comes_back_does_not_hide_what_ran_out(cluster):
+    """What it tells of first is old, though it has only just heard of it."""
+    cluster.wait_for_leader()
+    near, far = sorted(cluster.members, key=lambda each: not each.is_leader)[:2]
+    client = cluster.client(near)
+    published = Topic(client, "/topic", retain_seconds=RETAIN_SECONDS)
+    listening = Topic(
+        cluster.client(far, limits=LIMITS), "/topic", retain_seconds=RETAIN_SECONDS
+    ).subscribe(after=0)
+    cluster.result_of(published.publish("heard"))
+    assert cluster.result_of(listening.next()).text == "heard"
+    heard = listening.next()
+    cluster.settle()
+    far.cut_off()
+    cluster.result_of(published.publish("first"))
+    cluster.result_of(published.publish("never heard"))
+    cluster.advance(RETAIN_SECONDS + 10)
+    for number in range(1100):
+        client.set("/other", str(number))
+        if number % 100 == 0:
+            cluster.settle()
+    last = cluster.result_of(published.publish("last"))
+    cluster.advance(1)
+    far.heal()
+    items = [cluster.result_of(heard)]
+    while items[-1] != Message(last, "last"):
+        items.append(cluster.result_of(listening.next()))
+    assert any(isinstance(each, Missed) for each in items), items
+    listening.close()
+
+
 def test_a_topic_that_never_says_so_is_found_out(monkeypatch):
     monkeypatch.setattr(Retention, "may_have_taken", lambda *_, **__: False)
     with InMemoryCluster(3, seed=0) as cluster:

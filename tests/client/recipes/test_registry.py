@@ -361,6 +361,10 @@ def test_a_list_says_how_old_it_is(cluster):
     cluster.clock.advance(5)
     assert "waitIndex=51" in cluster.last.target
     happened(cluster, "create", node("w2", 51), 51)
+    assert instances.age_seconds == 175, "it may have been told late"
+    cluster.last.begin(200)
+    cluster.clock.advance(20)
+    cluster.last.answer(200, {"health": "true"})
     assert instances.age_seconds == 0
     assert [each.id for each in instances.now] == ["w1", "w2"]
 
