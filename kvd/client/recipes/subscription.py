@@ -42,7 +42,7 @@ T = TypeVar("T")
 class PositionLost(ClientError):
     """
     The position of a durable subscription is not what it saved: another one with its
-    name goes on, or somebody removed it.
+    name goes on, or somebody removed it. Or it is none that this cluster has come to.
 
     .. versionadded:: 0.1
     """
@@ -260,7 +260,7 @@ class DurableSubscription(Subscription):
         while True:
             begun_seconds = self._client.clock.seconds()
             try:
-                found = (await self._client.get(self._key, quorum=True)).node
+                found = await self._client.get(self._key, quorum=True)
             except KeyNotFound as absent:
                 position = 0 if self._oldest else absent.index
                 if not await self._is_created(position):
@@ -272,7 +272,9 @@ class DurableSubscription(Subscription):
                 await deferLater(self._client.clock, AGAIN_SECONDS)
                 continue
             else:
-                position = _number(found.value)
+                position = _number(found.node.value)
+                if position > found.etcd_index:
+                    raise PositionLost(f"{position} is not of this cluster")
             self._saved = position
             return position
 

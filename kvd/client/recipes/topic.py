@@ -155,7 +155,11 @@ class Topic:
 
     async def _found(self, value: str) -> int | None:
         """Where a message is that may have been published."""
-        directory, _ = await listed(self._client, self._path)
+        try:
+            directory, _ = await listed(self._client, self._path)
+        except ClientError:
+            # Whatever it is, it does not say that nothing was published.
+            return None
         nodes = () if directory is None else directory.nodes
         return next((each.created_index for each in nodes if each.value == value), None)
 

@@ -105,6 +105,14 @@ def test_what_may_have_been_published_is_looked_for(cluster, topic):
     assert result(publishing) == 7
 
 
+def test_a_refusal_to_look_does_not_say_that_nothing_was_published(cluster, topic):
+    publishing = topic.publish("one")
+    cluster.last.break_off()
+    cluster.last.answer(401, refusal(110))
+    with pytest.raises(Unknown):
+        result(publishing)
+
+
 def test_what_cannot_be_found_is_said_to_be_unknown(cluster, topic):
     publishing = topic.publish("one")
     cluster.last.break_off()
@@ -415,7 +423,7 @@ def position(cluster, text):
         cluster.last.answer(404, refusal(100, index=40))
     else:
         key = "/topic/_subscribers/bill"
-        cluster.last.answer(200, event("get", key, text), Etcd_Index=40)
+        cluster.last.answer(200, event("get", key, text), Etcd_Index=50)
 
 
 def saving(cluster, status=200, document=None, **fields):
@@ -522,6 +530,14 @@ def test_a_position_that_somebody_else_saved_is_noticed(cluster, topic, found):
     position(cluster, found)
     with pytest.raises(PositionLost):
         result(done)
+
+
+def test_a_position_of_another_cluster_is_refused(cluster, topic):
+    """What was imported: nothing would be heard until the index has come so far."""
+    started = topic.durable("bill").start()
+    position(cluster, "51")
+    with pytest.raises(PositionLost):
+        result(started)
 
 
 def test_a_position_that_is_no_number_is_refused(cluster, topic):
