@@ -120,6 +120,8 @@ class Live:
                 return
             except ClientError as problem:
                 followed.close()
+                if followed.begun:
+                    self._current_seconds = followed.current_seconds
                 if self._ready is not None:
                     self._running = None
                     self._settle(problem)

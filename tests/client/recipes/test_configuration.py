@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from kvd.client import Limits, TooMany
+from kvd.client import Limits, TooMany, Unauthorized
 from kvd.client.recipes import Absent, ConfigWatcher
 from tests.client.cluster import A, refusal, result, waiting
 
@@ -243,6 +243,23 @@ def test_it_has_a_limit(cluster, client):
     listed(cluster, node("b", "2", 51), index=60)
     assert dict(config) == {"b": "2"}
     assert config.problem is None
+
+
+def test_a_refusal_does_not_make_it_older_than_it_is(cluster, client):
+    config = ConfigWatcher(client, "/config/web")
+    config.start()
+    listed(cluster, node("a", "1", 7))
+    response = cluster.last.begin(401)
+    cluster.clock.advance(30)
+    cluster.last.answer(200, {"health": "true"})
+    cluster.clock.advance(2)
+    response.piece(json.dumps(refusal(110)).encode())
+    response.end()
+    assert isinstance(config.problem, Unauthorized)
+    assert config.age_seconds == 2
+    cluster.clock.advance(5)
+    cluster.last.answer(401, refusal(110))
+    assert config.age_seconds == 7
 
 
 def test_it_may_be_closed_and_stays(cluster, client):
