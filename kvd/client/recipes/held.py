@@ -6,9 +6,23 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
+
+T = TypeVar("T")
+
+
+def listener(listeners: list[Deferred[T]]) -> Deferred[T]:
+    """One more of them, who is forgotten if he no longer wants to know."""
+
+    def forget(heard: Deferred[T]) -> None:
+        if heard in listeners:
+            listeners.remove(heard)
+
+    heard: Deferred[T] = Deferred(forget)
+    listeners.append(heard)
+    return heard
 
 
 class Place(Protocol):
@@ -52,15 +66,17 @@ class Held:
     def when_lost(self) -> Deferred[str]:
         """Fires with the reason when it is no longer held, or when it was released."""
         self._place.check()
-        heard: Deferred[str] = Deferred()
         if self._why is not None:
-            heard.callback(self._why)
-        else:
-            self._listeners.append(heard)
-        return heard
+            return succeed(self._why)
+        return listener(self._listeners)
 
     def release(self) -> Deferred[None]:
-        """Let the next one have it; fires when the key is gone. Never fails."""
+        """
+        Let the next one have it; fires when the key is gone. Never fails.
+
+        If nobody can be reached it fires when the time to live is over; if the client
+        is closed, or not allowed to any more, at once, and the key runs out.
+        """
         self._place.check()
         self.end("it was released")
         return Deferred.fromCoroutine(self._place.withdraw())

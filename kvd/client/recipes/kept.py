@@ -21,6 +21,7 @@ from kvd.client.errors import (
     KeyNotFound,
     NoAnswer,
     NotAFile,
+    TooMany,
     Unknown,
 )
 
@@ -87,6 +88,7 @@ class Kept:
         self._relied_seconds = 0.0
         self._deadline: IDelayedCall | None = None
         self._keeping: Deferred[None] | None = None
+        self._refreshing = False
 
     @property
     def key(self) -> str:
@@ -131,6 +133,9 @@ class Kept:
         """Keep it alive no longer, and say nothing of it any more."""
         if self._deadline is not None and self._deadline.active():
             self._deadline.cancel()
+        if self._refreshing:
+            self._refreshing = False
+            self._may_be_refreshed()
         keeping, self._keeping = self._keeping, None
         if keeping is not None:
             keeping.cancel()
@@ -142,18 +147,23 @@ class Kept:
         while True:
             await deferLater(self._clock, seconds)
             begun = self._clock.seconds()
+            self._refreshing = True
             try:
                 # It may be sent twice: what it does, it does only to our own key.
                 await self._client.refresh(self._key, ttl, prev_value=self._value)
             except (KeyNotFound, CompareFailed, NotAFile):
                 self._keeping = None  # that is where we are
+                self._refreshing = False
                 self._lose("its key is gone")
                 return
-            except ClientError:
+            except ClientError as problem:
+                if isinstance(problem, Unknown):
+                    self._may_be_refreshed()
                 seconds = AGAIN_SECONDS
             else:
                 seconds = ttl / 3
                 self._refreshed(begun)
+            self._refreshing = False
 
     def _refreshed(self, begun_seconds: float) -> None:
         """The servers have it for ``ttl`` seconds, and that from later on than this."""
@@ -167,6 +177,11 @@ class Kept:
             _NOT_REFRESHED,
         )
 
+    def _may_be_refreshed(self) -> None:
+        """Nobody relies on it, but until then it may be there."""
+        until_seconds = self._clock.seconds() + self._times.ttl
+        self._until_seconds = max(self._until_seconds, until_seconds)
+
     def _lose(self, why: str) -> None:
         self.stop()
         self._lost(why)
@@ -175,7 +190,7 @@ class Kept:
         while True:
             try:
                 await self._client.compare_and_delete(self._key, prev_value=self._value)
-            except (NoAnswer, Unknown):
+            except (NoAnswer, Unknown, TooMany):
                 if self._clock.seconds() >= self._until_seconds:
                     return
                 await deferLater(self._clock, AGAIN_SECONDS)

@@ -21,6 +21,7 @@ from kvd.client.errors import (
     NoAnswer,
     Unknown,
 )
+from kvd.client.recipes.held import listener
 from kvd.client.recipes.instances import Instance
 from kvd.client.recipes.kept import AGAIN_SECONDS, Kept, Times
 
@@ -86,12 +87,9 @@ class Registration:
 
     def when_lost(self) -> Deferred[str]:
         """Fires with the reason once it is not registered, or no longer."""
-        heard: Deferred[str] = Deferred()
-        if self._registered:
-            self._to_be_lost.append(heard)
-        else:
-            heard.callback(self._why)
-        return heard
+        if not self._registered:
+            return succeed(self._why)
+        return listener(self._to_be_lost)
 
     def when_registered(self) -> Deferred[None]:
         """
@@ -104,9 +102,7 @@ class Registration:
             return fail(self._over)
         if self._registered:
             return succeed(None)
-        heard: Deferred[None] = Deferred()
-        self._to_return.append(heard)
-        return heard
+        return listener(self._to_return)
 
     def stop(self) -> Deferred[None]:
         """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from kvd.client.client import Client
@@ -99,8 +100,9 @@ class Ticket:
     async def withdraw(self) -> None:
         """Give the place up; returns at the latest when it has run out by itself."""
         if not self._kept.key:
+            until = self._clock.seconds() + self._times.ttl
             try:
-                node = await self._own()
+                node = await self._own(until)
             except ClientError:
                 # Nobody may look any more, or the client is closed: it runs out.
                 return
@@ -121,10 +123,11 @@ class Ticket:
             if change.action == "set":
                 return
 
-    async def _own(self) -> Node | None:
+    async def _own(self, until_seconds: float = math.inf) -> Node | None:
         """Its key; None: there is none now."""
         try:
-            nodes = (await look(self._client, self._folder)).node.nodes
+            found = await look(self._client, self._folder, until_seconds=until_seconds)
+            nodes = found.node.nodes
         except KeyNotFound:
             return None
         return next(filter(self._is_own, nodes), None)

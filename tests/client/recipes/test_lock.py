@@ -1,5 +1,7 @@
 """A lock: whose turn it is, and how its holder knows that it is no longer."""
 
+import gc
+import weakref
 from urllib.parse import parse_qs
 
 import pytest
@@ -232,6 +234,76 @@ def test_a_release_ends_when_the_key_has_run_out_by_itself(cluster, lock):
         cluster.clock.advance(0.2)
     assert cluster.clock.seconds() > start + TTL - 1
     assert result(released) is None
+
+
+def test_a_release_waits_for_a_refresh_that_may_have_been_made(cluster, lock):
+    """The key outlives the last refresh that succeeded, then."""
+    held = acquired(cluster, lock)
+    cluster.clock.advance(10)
+    cluster.last.break_off()
+    released = held.release()
+    while not released.called:
+        assert cluster.clock.seconds() < 10 + TTL + 1
+        cluster.last.refuse()
+        cluster.clock.advance(0.2)
+    assert cluster.clock.seconds() > 10 + TTL - 1
+
+
+def test_a_release_waits_for_a_refresh_that_is_under_way(cluster, lock):
+    held = acquired(cluster, lock)
+    cluster.clock.advance(10)
+    cluster.clock.advance(5)
+    released = held.release()
+    while not released.called:
+        assert cluster.clock.seconds() < 15 + TTL + 1
+        cluster.last.refuse()
+        cluster.clock.advance(0.2)
+    assert cluster.clock.seconds() > 15 + TTL - 1
+
+
+def test_a_client_that_has_much_to_do_releases_later(cluster):
+    client = cluster.client(A, limits=Limits(silent_seconds=1e6, pending_max=1))
+    held = acquired(cluster, Lock(client, "/lock", ttl=TTL, unique=lambda: "u1"))
+    client.set("/other", "v").addErrback(lambda _: None)
+    writing = cluster.last
+    released = held.release()
+    assert cluster.last is writing
+    assert waiting(released)
+    writing.answer(200, event())
+    cluster.clock.advance(0.2)
+    assert (cluster.last.method, cluster.last.target[:14]) == (
+        "DELETE",
+        "/v2/keys/lock/",
+    )
+    cluster.last.answer(200, event("compareAndDelete"))
+    assert result(released) is None
+
+
+def test_who_stops_while_nobody_answers_looks_no_longer_than_a_key_lives(cluster, lock):
+    acquiring = lock.acquire()
+    acquiring.addErrback(lambda _: None).cancel()
+    while cluster.clock.getDelayedCalls():
+        assert cluster.clock.seconds() < TTL + 1
+        cluster.last.refuse()
+        cluster.clock.advance(0.2)
+    assert cluster.clock.seconds() > TTL - 1
+
+
+def test_who_no_longer_wants_to_know_is_not_remembered(cluster, lock):
+    held = acquired(cluster, lock)
+    first, second = held.when_lost(), held.when_lost()
+    first.addCallback(lambda _: second.cancel())
+    second.addErrback(lambda _: None)
+    asked = []
+    for _ in range(3):
+        heard = held.when_lost()
+        heard.addErrback(lambda _: None).cancel()
+        asked.append(weakref.ref(heard))
+    del heard
+    gc.collect()
+    assert [each() for each in asked] == [None] * 3
+    held.release()
+    assert second.called
 
 
 def test_who_stops_waiting_gives_the_place_up(cluster, lock):

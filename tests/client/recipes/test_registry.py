@@ -1,6 +1,8 @@
 """The registry: who is in the list, and what those are told who should be."""
 
+import gc
 import json
+import weakref
 from urllib.parse import parse_qs
 
 import pytest
@@ -125,6 +127,22 @@ def test_a_place_is_taken_only_from_whom_was_seen_there(cluster, registry):
     read(cluster, value("newer"), index=9)
     written(cluster, value=value(), prevIndex="9")
     assert result(registering).is_registered
+
+
+def test_who_no_longer_wants_to_know_is_not_remembered(cluster, registry):
+    registration = registered(cluster, registry)
+    asked = []
+
+    def listen(heard):
+        heard.addErrback(lambda _: None).cancel()
+        asked.append(weakref.ref(heard))
+
+    listen(registration.when_lost())
+    cluster.clock.advance(10)
+    cluster.last.answer(404, refusal(100))
+    listen(registration.when_registered())
+    gc.collect()
+    assert [each() for each in asked] == [None, None]
 
 
 def test_a_registration_lives_through_failures(cluster, registry):
