@@ -26,8 +26,15 @@ from kvd.testing.servers import (
 from tests.conformance.programs import PATIENTLY, PROGRAMS, Said
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT[0-9:.]+Z")
+# Seconds go by between two commands.
+_TTL = re.compile(r'("ttl":|TTL: )(\d+)')
 # What only one of the programs has to tell.
 _GUESS = re.compile(r' \(possibly because of ".*?" while .*? certificate ".*?"\)')
+
+
+def _rounded(seconds: int) -> int:
+    """Up to twenties: what was 1000 is that for a while."""
+    return -(-seconds // 20) * 20
 
 
 class Typed(NamedTuple):
@@ -96,6 +103,7 @@ class Four:
             for shown in (word, word.partition("://")[2]):
                 if ":" in shown:
                     text = text.replace(shown, f"<{name}>")
+        text = _TTL.sub(lambda found: found[1] + str(_rounded(int(found[2]))), text)
         return _GUESS.sub("", _TIME.sub("<time>", text))
 
     def difference(
