@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
@@ -52,13 +53,13 @@ def what_of(
 
 
 def _file(name: str, arguments: Sequence[str]) -> What:
-    """It is read each time that it is run, and compiled now to see whether it can be."""
+    """It is read each time that it is run, and now to see whether it can be."""
     path = os.path.abspath(name)  # twistd may change its folder
     if arguments:
         raise usage.UsageError(f"{name} takes no options")
     try:
         with open(path, "rb") as file:
-            compile(file.read(), path, "exec", dont_inherit=True)
+            ast.parse(file.read(), path)
     except OSError as problem:
         raise usage.UsageError(f"{name}: {problem.strerror}") from None
     except (SyntaxError, ValueError) as problem:
