@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from kvd.v2.ordered import OrderedSet
@@ -101,9 +102,12 @@ class Expiries:
             thrown.append(group)
         return thrown
 
-    def parts(self) -> list[OrderedSet[Any]]:
-        """All that it is made of; nothing may be done with it afterwards."""
-        return [*self._groups.values(), self._paths, self._soonest]
+    def emptied(self) -> Iterator[OrderedSet[Any]]:
+        """All that it is made of, taken out of it; nothing else may be done with it."""
+        while self._groups:
+            yield self._groups.popitem()[1]
+        yield self._paths
+        yield self._soonest
 
     def _moved(
         self,

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 from kvd.v2.ordered import OrderedSet
 from kvd.v2.tree import Directory, Node
 
-# What is buried, and what comes out of it; members of the last two are atoms.
-Buried: TypeAlias = Directory | dict[str, Node] | OrderedSet[Any] | list[Any]
+# What is buried, and what comes out of it; members of the two before the last are atoms.
+Buried: TypeAlias = (
+    Directory
+    | dict[str, Node]
+    | OrderedSet[Any]
+    | list[Any]
+    | Iterator[OrderedSet[Any]]
+)
 
 # For each step a little more than one step can make, so that it never piles up.
 BURIALS_A_STEP = 64
@@ -28,8 +35,10 @@ class Graveyard:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def bury(self, thing: Directory | OrderedSet[Any]) -> None:
-        """Something that nobody looks at again."""
+    def bury(
+        self, thing: Directory | OrderedSet[Any] | Iterator[OrderedSet[Any]]
+    ) -> None:
+        """Something that nobody looks at again; or many, one after the other."""
         self._waiting.append(thing)
 
     def dig(self, count: int = BURIALS_A_STEP) -> None:
@@ -47,5 +56,9 @@ class Graveyard:
                 count -= len(thing)
             elif isinstance(thing, OrderedSet):
                 waiting.extend(thing.runs())
+            elif isinstance(thing, Iterator):
+                part = next(thing, None)
+                if part is not None:
+                    waiting += (thing, part)
             else:
                 count -= len(thing)

@@ -204,8 +204,7 @@ def restoring(store: Store, chunks: Iterable[bytes]) -> Restoring:
 def _replace(store: Store, read: Captured, expiries: Expiries) -> None:
     """What was there is freed bit by bit, like all that is removed in one piece."""
     store.graveyard.bury(store.root)
-    for part in store.expiries.parts():
-        store.graveyard.bury(part)
+    store.graveyard.bury(store.expiries.emptied())
     store.index = read.index
     store.epoch = max(store.epoch, read.root.epoch)
     store.root = read.root

@@ -262,6 +262,28 @@ def test_chunk_borders_do_not_matter(size, offset):
     assert again.digest() == subject.v2.digest()
 
 
+def test_the_last_step_of_a_restore_does_not_grow_with_what_was_there():
+    source, other = filled(), Subject()
+    for number in range(1_000):
+        other.set(f"/{number}/a", "1", expiration_ns=NOW + number)
+    restoring = other.v2.restoring(version=1, chunks=chunks_of(source.v2))
+    replace = last_of(restoring)
+    replace()
+    graveyard = other.v2._store.graveyard
+    assert len(graveyard) == 2  # the tree, and what was to end
+    while graveyard:
+        other.v2.publish()
+    assert other.v2.digest() == source.v2.digest()
+
+
+def last_of(restoring):
+    while True:
+        try:
+            next(restoring)
+        except StopIteration as done:
+            return done.value
+
+
 def test_a_truncated_snapshot_is_refused_at_every_length():
     subject = Subject()
     subject.set("/a/b", "1", expiration_ns=NOW)
