@@ -19,7 +19,7 @@ from tests.integration.contention.record import Record
 from tests.integration.contention.worker import Failed, Worker
 
 BEGIN_SECONDS = 60.0
-SETTLE_SECONDS = 90.0
+SETTLE_SECONDS = 180.0
 LOST_SHARE = 0.03
 """Of all answers to writes: what was done is done, and nobody is told."""
 FAULTS = (
