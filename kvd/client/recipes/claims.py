@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-import attrs
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import deferLater
 
@@ -146,8 +145,8 @@ class Claiming:
         if counted is None:
             await self._kept.withdraw()
             return None
-        entry, index = counted
-        if self._attempts_max is not None and entry.attempts > self._attempts_max:
+        entry, index, is_attempt = counted
+        if not is_attempt:
             await self._set_aside(entry, index)
             return None
 
@@ -163,9 +162,12 @@ class Claiming:
         if self._claim is not None:
             self._claim.end(why)
 
-    async def _counted(self, token: int) -> tuple[Entry, int] | None:
+    async def _counted(self, token: int) -> tuple[Entry, int, bool] | None:
         """
         Say in the item whose claim is the latest; None: there is no item.
+
+        Then what it says, its index, and whether that was one more attempt: of one that
+        had all it may have, it is not.
 
         :raises Gone: it is not this one, or this one was lost.
         """
@@ -177,7 +179,10 @@ class Claiming:
             # One that is no older than the item itself is of another cluster.
             if token < before.token < seen.index:
                 raise Gone("somebody else claimed it")
-            after = before.claimed(token)
+            is_attempt = (
+                self._attempts_max is None or before.attempts < self._attempts_max
+            )
+            after = before.claimed(token, counts=is_attempt)
             try:
                 made = await register.change(seen, after.value)
             except Unclear:
@@ -186,21 +191,20 @@ class Claiming:
             if self._why:
                 raise Gone(self._why)
             if made is not None:
-                return after, made.index
+                return after, made.index, is_attempt
             # Somebody whose claim was lost before this one, or it is done.
             seen = await register.read()
         return None
 
     async def _set_aside(self, entry: Entry, index: int) -> None:
         """
-        It is kept where nobody takes it; this was no attempt.
+        It is kept where nobody takes it.
 
         :raises Gone: the claim was lost; whoever has it next will do so.
         """
-        aside = attrs.evolve(entry, attempts=entry.attempts - 1)
         register = Register(self._client, f"{self._path}/failed/{self._node.name}")
         try:
-            await register.change(ABSENT, aside.value)
+            await register.change(ABSENT, entry.value)
             await self._removed(index, lambda: not self._why)
         except BadAnswer:
             raise

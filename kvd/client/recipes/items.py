@@ -70,8 +70,9 @@ class Entry:
     def value(self) -> str:
         return f"{self.attempts} {self.token} {self.mark} {self.text}"
 
-    def claimed(self, token: int) -> Entry:
-        return attrs.evolve(self, attempts=self.attempts + 1, token=token)
+    def claimed(self, token: int, *, counts: bool) -> Entry:
+        """:param counts: whether that is an attempt."""
+        return attrs.evolve(self, attempts=self.attempts + counts, token=token)
 
     def item(self, name: str) -> Item:
         return Item(name, self.text, self.attempts)
