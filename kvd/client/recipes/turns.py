@@ -17,7 +17,8 @@ class Turns:
     What passes from one to the next, in the order in which they came.
 
     :param path: a directory of its own.
-    :param ttl: seconds; a third of it passes between two refreshes.
+    :param ttl: seconds; a third of it passes between two refreshes. At least twice the
+        client's ``request_seconds``, or a member that hangs can cost it.
     :param margin_seconds: None: a tenth of ``ttl``.
     :param unique: makes texts that nobody else makes.
     :raises ValueError: times that leave nothing to hold.

@@ -9,7 +9,7 @@ from twisted.internet.defer import CancelledError, Deferred
 
 from kvd.client import Limits, Unauthorized
 from kvd.client.recipes import Lock
-from tests.client.cluster import A, Cluster, event, refusal, result, waiting
+from tests.client.cluster import A, B, Cluster, event, refusal, result, waiting
 
 TTL = 30
 
@@ -141,6 +141,20 @@ def test_a_refresh_that_fails_is_tried_again_soon(cluster, lock):
     refreshed(cluster)
     cluster.clock.advance(10)
     refreshed(cluster)
+    assert held.is_held
+
+
+def test_a_member_that_hangs_does_not_cost_a_key_that_lives_twice_as_long(cluster):
+    limits = Limits(silent_seconds=1e6, request_seconds=TTL / 2)
+    client = cluster.client(A, B, limits=limits)
+    held = acquired(cluster, Lock(client, "/lock", ttl=TTL, unique=lambda: "u1"))
+    cluster.clock.advance(TTL / 3)
+    assert cluster.last.endpoint == A
+    cluster.clock.advance(TTL / 2)
+    cluster.clock.advance(0.2)
+    assert cluster.last.endpoint == B
+    refreshed(cluster)
+    cluster.clock.advance(TTL / 3)
     assert held.is_held
 
 
