@@ -25,6 +25,14 @@ def listener(listeners: list[Deferred[T]]) -> Deferred[T]:
     return heard
 
 
+# Any, Any: what goes into a coroutine from outside, nobody looks at.
+def to_its_end(asked: Coroutine[Any, Any, None]) -> Deferred[None]:
+    """Fires at its end; it goes on though nobody may listen any more."""
+    heard: Deferred[None] = Deferred()
+    Deferred.fromCoroutine(asked).addBoth(heard.callback)
+    return heard
+
+
 class Place(Protocol):
     """What stands for it in the cluster."""
 
@@ -75,11 +83,12 @@ class Held:
         Let the next one have it; fires when the key is gone. Never fails.
 
         If nobody can be reached it fires when the time to live is over; if the client
-        is closed, or not allowed to any more, at once, and the key runs out.
+        is closed, or not allowed to any more, at once, and the key runs out. Whoever
+        cancels it has let it go all the same.
         """
         self._place.check()
         self.end("it was released")
-        return Deferred.fromCoroutine(self._place.withdraw())
+        return to_its_end(self._place.withdraw())
 
     def end(self, why: str) -> None:
         """It is over; who listens is told so, once."""

@@ -21,7 +21,7 @@ from kvd.client.errors import (
     NoAnswer,
     Unknown,
 )
-from kvd.client.recipes.held import listener
+from kvd.client.recipes.held import listener, to_its_end
 from kvd.client.recipes.instances import Instance
 from kvd.client.recipes.kept import AGAIN_SECONDS, Kept, Times
 
@@ -108,14 +108,15 @@ class Registration:
         """
         Take it out of the list; fires when that is done. Never fails.
 
-        If nobody can be reached it fires when the time to live is over.
+        If nobody can be reached it fires when the time to live is over. It goes on,
+        though whoever cancels it does not hear of that.
         """
         returning, self._returning = self._returning, None
         self._end(Closed("it was stopped"))
         if returning is not None:
             returning.cancel()
             self._kept.suspect(self._key)
-        return Deferred.fromCoroutine(self._kept.withdraw())
+        return to_its_end(self._kept.withdraw())
 
     async def enter(self) -> None:
         """

@@ -239,6 +239,19 @@ def test_a_release_is_repeated_until_its_outcome_is_known(cluster, lock):
     assert not cluster.clock.getDelayedCalls()
 
 
+def test_a_release_goes_on_though_nobody_waits_for_it_any_more(cluster, lock):
+    released = acquired(cluster, lock).release()
+    released.cancel()
+    with pytest.raises(CancelledError):
+        result(released)
+    assert not cluster.last.cancelled
+    cluster.last.break_off()
+    cluster.clock.advance(0.2)
+    assert cluster.last.target == "/v2/keys/lock/7?prevValue=u1"
+    cluster.last.answer(200, event("compareAndDelete"))
+    assert not cluster.clock.getDelayedCalls()
+
+
 def test_a_release_ends_when_the_key_has_run_out_by_itself(cluster, lock):
     released = acquired(cluster, lock).release()
     start = cluster.clock.seconds()

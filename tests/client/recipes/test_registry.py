@@ -129,6 +129,20 @@ def test_a_place_is_taken_only_from_whom_was_seen_there(cluster, registry):
     assert result(registering).is_registered
 
 
+def test_who_stops_is_taken_out_though_nobody_waits_for_it_any_more(cluster, registry):
+    stopping = registered(cluster, registry).stop()
+    stopping.cancel()
+    with pytest.raises(CancelledError):
+        result(stopping)
+    assert cluster.last.method == "DELETE"
+    assert not cluster.last.cancelled
+    cluster.last.break_off()
+    cluster.clock.advance(0.2)
+    assert cluster.last.method == "DELETE"
+    cluster.last.answer(200, event("compareAndDelete"))
+    assert not cluster.clock.getDelayedCalls()
+
+
 def test_who_no_longer_wants_to_know_is_not_remembered(cluster, registry):
     registration = registered(cluster, registry)
     asked = []
