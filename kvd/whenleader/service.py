@@ -144,21 +144,20 @@ class WhenLeader(MultiService):
         if self._stopping:
             await held.release()
             return
-        began = False
         lost = held.when_lost()
         looking = self._look(held)
-        try:
-            began = self._start(held.token)
-            if began:
-                with suppress(CancelledError):
-                    why = await self._wait(lost)
-                    self._log.warn("the leadership is lost: {why}", why=why)
-        finally:
-            for service in list(self.services):
-                await self._stopped(service)
-            looking.stop()
-            self._guard.disarm()
-            await held.release()
+        # Nothing but a cancellation comes out of it, and there is no finally, which the
+        # garbage collector may run, too.
+        began = self._start(held.token)
+        if began:
+            with suppress(CancelledError):
+                why = await self._wait(lost)
+                self._log.warn("the leadership is lost: {why}", why=why)
+        for service in list(self.services):
+            await self._stopped(service)
+        looking.stop()
+        self._guard.disarm()
+        await held.release()
         self._log.info("the leadership is given up")
         if not began:
             await self._later()

@@ -226,7 +226,8 @@ def test_commands_about_users_and_roles_print_the_same(servers, commands):
                 assert said[0] == status, (name, server.make, said)
 
 
-ODD = [*PLAIN, "closes", "cut", "chunked", "torn", "old", "garbage"]
+# etcdctl does not follow a redirect that names no host.
+ODD = [*(PLAIN.keys() - {"here"}), "closes", "cut", "chunked", "torn", "old", "garbage"]
 
 
 @pytest.mark.parametrize(

@@ -280,7 +280,8 @@ def test_metrics_of_peers(make_clusters) -> None:
         leader_name = servers[0].leader_name()
         leader = next(each for each in servers if each.name == leader_name)
         gone = next(each for each in servers if each.name != leader_name)
-        _wait_for(leader, "etcd_network_peer_round_trip_time_seconds_count", "To", 2)
+        for each in servers:
+            _wait_for(each, "etcd_network_peer_round_trip_time_seconds_count", "To", 2)
         followers = [each for each in servers if each.name != leader_name]
         told = [page_of(each.port) for each in (leader, *followers)]
         pages.append(told)
