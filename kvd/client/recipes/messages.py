@@ -75,22 +75,24 @@ class Retention:
             raise ValueError("a topic keeps messages for a time, or a number of them")
 
     def may_have_taken(
-        self, retained: list[Message], *, position: int, unseen_seconds: float | None
+        self, directory: Node | None, *, position: int, unseen_seconds: float | None
     ) -> bool:
         """
         Whether it can have removed a message after this position.
 
-        :param retained: all that are there.
+        :param directory: with all that are there; None: there is none.
         :param unseen_seconds: how long ago all messages were those up to the position;
             None: nobody knows.
         """
-        if any(each.offset <= position for each in retained):
-            return False  # it would have been removed before those
-        if self.count is not None and len(retained) >= self.count:
-            return True
+        retained = _files(directory)
+        seen = [each for each in retained if each.created_index <= position]
+        if self.count is not None and not seen and len(retained) >= self.count:
+            return True  # otherwise it would have been removed after those
         if self.seconds is None:
             return False
-        return unseen_seconds is None or unseen_seconds >= self.seconds * SURE
+        if unseen_seconds is not None and unseen_seconds < self.seconds * SURE:
+            return False
+        return not any(_is_young(each, self.seconds) for each in seen)
 
 
 def written(text: str, unique: str) -> str:
@@ -101,21 +103,39 @@ def written(text: str, unique: str) -> str:
 
 def message_of(node: Node) -> Message:
     """What was published there; a value that no publisher wrote is itself the text."""
-    value = node.value or ""
-    try:
-        said = json.loads(value)
-        if said.keys() == {"id", "text"} and isinstance(said["text"], str):
-            return Message(node.created_index, said["text"])
-    except (ValueError, AttributeError, RecursionError):
-        pass
-    return Message(node.created_index, value)
+    text = _text_of(node)
+    return Message(node.created_index, (node.value or "") if text is None else text)
 
 
 def messages_of(directory: Node | None) -> list[Message]:
     """All in a directory, the oldest first."""
+    return sorted(map(message_of, _files(directory)), key=lambda each: each.offset)
+
+
+def _text_of(node: Node) -> str | None:
+    """What a publisher wrote; None: somebody else wrote it."""
+    try:
+        said = json.loads(node.value or "")
+        if said.keys() == {"id", "text"} and isinstance(said["text"], str):
+            return said["text"]
+    except (ValueError, AttributeError, RecursionError):
+        pass
+    return None
+
+
+def _is_young(node: Node, seconds: int) -> bool:
+    """
+    Whether nothing that was published after it can have run out, however clocks differ:
+    the one that said when it does, the one by which that is done, the one that was read.
+    """
+    if node.ttl is None or _text_of(node) is None:
+        return False
+    return node.ttl - 1 > 2 * (1 - SURE) * seconds
+
+
+def _files(directory: Node | None) -> list[Node]:
     nodes = () if directory is None else directory.nodes
-    found = [message_of(each) for each in nodes if not each.dir]
-    return sorted(found, key=lambda each: each.offset)
+    return [each for each in nodes if not each.dir]
 
 
 async def listed(client: Client, path: str) -> tuple[Node | None, int]:

@@ -198,7 +198,7 @@ class Subscription:
         if unseen_seconds is None and self._begun_seconds is not None:
             unseen_seconds = self._client.clock.seconds() - self._begun_seconds
         if self._retention.may_have_taken(
-            retained, position=self._seen, unseen_seconds=unseen_seconds
+            relisted.node, position=self._seen, unseen_seconds=unseen_seconds
         ):
             before = new[0].offset if new else relisted.index + 1
             self._ready.append(Missed(self._seen, before))

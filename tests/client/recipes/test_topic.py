@@ -280,6 +280,32 @@ def test_what_retention_may_have_taken_is_said(cluster, topic):
     assert later.position == 2000
 
 
+@pytest.mark.parametrize(
+    "seen",
+    [
+        node(45),  # it never runs out
+        {**node(45, ttl=90), "value": "of somebody who gave it another time to live"},
+        node(45, ttl=15),  # one that is younger may have run out by another clock
+    ],
+)
+def test_what_is_there_by_chance_does_not_hide_what_may_be_gone(cluster, topic, seen):
+    subscription = topic.subscribe(after=45)
+    item = subscription.next()
+    cluster.last.answer(400, refusal(401, index=2000))
+    top = {"key": "/topic", "dir": True, "nodes": [seen, node(77)]}
+    cluster.last.answer(200, {"action": "get", "node": top}, Etcd_Index=2000)
+    assert result(item) == Missed(45, 77)
+
+
+def test_what_was_published_after_one_that_is_still_young_is_there(cluster, topic):
+    subscription = topic.subscribe(after=45)
+    item = subscription.next()
+    cluster.last.answer(400, refusal(401, index=2000))
+    top = {"key": "/topic", "dir": True, "nodes": [node(45, ttl=30), node(77, ttl=60)]}
+    cluster.last.answer(200, {"action": "get", "node": top}, Etcd_Index=2000)
+    assert result(item) == Message(77, "m77")
+
+
 def test_nothing_is_said_while_retention_cannot_have_taken_anything(cluster, topic):
     subscription = subscribed(cluster, topic)
     cluster.clock.advance(89)
