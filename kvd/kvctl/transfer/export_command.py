@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from kvd.kvctl.errors import (
     BAD_ARGUMENTS,
@@ -138,19 +139,29 @@ def _written(context: Context, path: str) -> Iterator[Write]:
     if path == "-":
         yield lambda data: context.streams.out.write(data.decode("utf-8"))
         return
-    unfinished = f"{path}.tmp"
     try:
-        # Values are not everybody's business.
-        opened = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with open(opened, "wb") as file:
+        if os.path.exists(path) and not os.path.isfile(path):
+            with open(path, "wb") as special:  # a pipe, a device: it stays what it is
+                yield special.write
+            return
+        with _replaced(os.path.realpath(path)) as file:
             yield file.write
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise Failed(BAD_ARGUMENTS, f"export: {path}: {why.lower()}") from None
+
+
+@contextmanager
+def _replaced(path: str) -> Iterator[BinaryIO]:
+    """:raises OSError: it cannot be written; nothing has changed then."""
+    # Values are not everybody's business: a new file, for its owner alone.
+    opened, unfinished = tempfile.mkstemp(".tmp", ".export-", os.path.dirname(path))
+    try:
+        with open(opened, "wb") as file:
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(unfinished, path)
-    except OSError as error:
-        _forget(unfinished)
-        why = error.strerror or str(error)
-        raise Failed(BAD_ARGUMENTS, f"export: {path}: {why.lower()}") from None
     except BaseException:
         _forget(unfinished)
         raise

@@ -85,6 +85,42 @@ def test_a_file_that_is_not_finished_is_not_there(tmp_path):
     assert os.listdir(tmp_path) == ["x"]
 
 
+def test_who_laid_out_a_file_beforehand_does_not_get_what_is_exported(tmp_path):
+    (tmp_path / "x.tmp").write_text("mine")
+    (tmp_path / "x.tmp").chmod(0o666)
+    assert run(f"export {tmp_path / 'x'}", TREE).status == 0
+    assert (tmp_path / "x").stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "x.tmp").read_text() == "mine"
+
+
+def test_where_a_link_leads_to_is_replaced_and_not_the_link(tmp_path):
+    (tmp_path / "link").symlink_to("file")
+    for _ in range(2):  # the first time it leads nowhere yet
+        assert run(f"export {tmp_path / 'link'}", TREE).status == 0
+        assert (tmp_path / "link").is_symlink()
+        assert len((tmp_path / "file").read_text().splitlines()) == 4
+
+
+def test_what_is_no_file_is_written_to_and_stays_what_it_is(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reading = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        ended = run(f"export {pipe}", TREE)
+        assert ended.status == 0
+        assert len(os.read(reading, 10_000).splitlines()) == 4
+    finally:
+        os.close(reading)
+    assert pipe.is_fifo()
+    assert os.listdir(tmp_path) == ["pipe"]
+
+
+def test_a_folder_is_no_file(tmp_path):
+    ended = run(f"export {tmp_path}", TREE)
+    assert ended.status == 1
+    assert ended.err == f"export: {tmp_path}: is a directory\n"
+
+
 def test_an_answer_that_cannot_be_read_may_be_asked_for_in_pieces():
     ended = run("export -", b"<html>")
     assert ended.status == 4
