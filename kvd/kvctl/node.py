@@ -67,7 +67,7 @@ def response_of(answer: Answer) -> Response:
             None if previous is None else _tree(previous),
             int(answer.headers.get("x-etcd-index") or 0),
         )
-    except (TypeError, ValueError, KeyError, AttributeError):
+    except (TypeError, ValueError, KeyError, AttributeError, OverflowError):
         raise BadAnswer(NOT_JSON) from None
 
 
@@ -164,7 +164,7 @@ def _refusal(body: bytes) -> KeysRefused:
             _text(document.get("cause", "")),
             int(document.get("index", 0)),
         )
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise BadAnswer(NOT_JSON) from None
 
 

@@ -6,6 +6,7 @@ headers, after which the next endpoint is tried, and of the time for the whole c
 from __future__ import annotations
 
 import base64
+import re
 import select
 import time
 from collections.abc import Callable
@@ -29,6 +30,8 @@ JSON: Final = "application/json"
 REDIRECTS_MAX: Final = 10
 IDLE_MAX: Final = 64
 """Connections that are kept for a later request, one for each endpoint."""
+
+_SENDABLE: Final = re.compile("[!-~]+")
 
 Tell = Callable[[str], object]
 
@@ -265,6 +268,11 @@ def _referred(endpoint: Endpoint, answer: Answer) -> tuple[Endpoint, str]:
     location = answer.headers.get("location", "")
     if not location:
         raise EndpointFailed(endpoint.url, "location header not set")
+    if not _SENDABLE.fullmatch(location):
+        raise EndpointFailed(
+            endpoint.url,
+            f"location header not valid URL: {quote(location.encode('latin-1', 'replace'))}",
+        )
     if location.startswith("/") and not location.startswith("//"):
         return endpoint._replace(path=""), location
     from urllib.parse import urlsplit  # noqa: PLC0415 -- hardly ever

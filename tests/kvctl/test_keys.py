@@ -117,12 +117,19 @@ def test_directories_in_each_other_are_listed_up_to_a_depth_and_then_refused():
         b'{"action":"get","node":{"key":5}}',
         b'{"action":"get","node":{"ttl":"soon"}}',
         b'{"node":{"nodes":5}}',
+        b'{"action":"get","node":{"key":"/a","createdIndex":1e999}}',
     ],
 )
 def test_an_answer_that_no_server_gives_is_an_error_and_no_traceback(body):
     done = run("get /a", body)
     assert done.status == 4
     assert done.err.startswith("Error:  client: response ")
+
+
+def test_a_refusal_that_no_server_gives_is_an_error_and_no_traceback():
+    done = run("get /a", (404, b'{"errorCode":1e999,"message":"x"}'))
+    assert done.status == 4
+    assert done.err.startswith("Error:  client: response is invalid json")
 
 
 def test_a_watch_goes_on_behind_the_last_change_and_passes_by_directories():

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from kvd.kvctl.endpoint import endpoint_of
-from kvd.kvctl.errors import DeadlineExceeded
-from kvd.kvctl.wire import IDLE_MAX, Request, Settings, Wire, curl
+from kvd.kvctl.errors import DeadlineExceeded, EndpointFailed
+from kvd.kvctl.wire import IDLE_MAX, Answer, Request, Settings, Wire, curl
 
 
 class Connection:
@@ -39,6 +39,28 @@ def test_when_the_time_is_over_nobody_is_asked_but_it_is_told():
     with pytest.raises(DeadlineExceeded):
         asking.ask(endpoint_of("http://m1:1"), Request("GET", "/v2/keys/a"), 10.0)
     assert told == ["cURL Command: curl -X GET http://m1:1/v2/keys/a"]
+
+
+class Referring(Wire):
+    """Says of each request that another place is to be asked."""
+
+    def __init__(self, location):
+        super().__init__(Settings(2.0, 5.0, 100))
+        self.location = location
+
+    def _ask_once(self, endpoint, request, deadline):
+        return Answer(endpoint.url, 307, {"location": self.location}, b"")
+
+
+@pytest.mark.parametrize(
+    "location",
+    ["/v2/keys/\xe9", "http://m2:1/\xe9", "/a b", "/a\x1b[31m", "http://m2:x/"],
+)
+def test_a_redirect_that_cannot_be_followed_is_the_endpoints_failure(location):
+    with pytest.raises(EndpointFailed) as caught:
+        Referring(location).ask(endpoint_of("http://m1:1"), Request("GET", "/"), None)
+    assert str(caught.value).startswith("location header not valid URL: ")
+    assert str(caught.value).isprintable()
 
 
 @pytest.mark.parametrize(
