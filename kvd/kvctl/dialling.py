@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 KEEPALIVE_SECONDS: Final = 30
 """After which a silent connection is probed: a watch finds out that its member is gone."""
+PORT_MAX: Final = 65_535
 
 Left = Callable[[], float | None]
 Address = tuple[Any, ...]  # what getaddrinfo gives
@@ -80,6 +81,8 @@ def _dial_file(path: str, left: Left) -> socket.socket:
 
 def _dial_host(endpoint: Endpoint, seconds_max: float, left: Left) -> socket.socket:
     """Each address of the host in turn; the first one's problem is told."""
+    if endpoint.port > PORT_MAX:  # the system would take the last 16 bits of it
+        raise NotDialled(f"dial tcp: address {endpoint.port}: invalid port")
     first: NotDialled | None = None
     for family, _, _, _, address in _addresses(endpoint.host, endpoint.port, left):
         shown = f"[{address[0]}]" if family == socket.AF_INET6 else address[0]
