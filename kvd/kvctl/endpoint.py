@@ -61,6 +61,8 @@ def endpoint_of(text: str) -> Endpoint:
             return Endpoint(text, scheme, "", 0)
         text = text if scheme else f"http://{text}"
         found = _USUAL.fullmatch(text)
+    if found is None and "@" in text:  # behind a password, which is not shown
+        raise ValueError("endpoint with a user in it: --username says who asks")
     if found is None:
         raise ValueError(f"endpoint {text}: expected scheme://host:port")
     parts = found.groupdict()

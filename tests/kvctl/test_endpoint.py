@@ -29,6 +29,9 @@ def test_an_endpoint_is_a_scheme_a_host_and_a_port(text, url, place):
     assert (endpoint.scheme, endpoint.host, endpoint.port) == place
 
 
+_USER = "endpoint with a user in it: --username says who asks"
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
@@ -39,7 +42,8 @@ def test_an_endpoint_is_a_scheme_a_host_and_a_port(text, url, place):
         (":1", 'parse ":1": missing protocol scheme'),
         ("http://h:x", 'parse "http://h:x": invalid port ":x" after host'),
         ("http://a b", 'parse "http://a b": invalid character " " in host name'),
-        ("http://u:p@h:1", "endpoint http://u:p@h:1: expected scheme://host:port"),
+        ("http://u:p@h:1", _USER),
+        ("https://u:p@h:1/?q", _USER),
         ("http://h:1?q", "endpoint http://h:1?q: expected scheme://host:port"),
         ("http://ü:1", "endpoint http://ü:1: expected scheme://host:port"),
     ],
