@@ -64,7 +64,8 @@ class Wires:
         try:
             return wire.ask(
                 endpoint_of(endpoint),
-                Request("GET", target),
+                # What members say of themselves they say to anybody.
+                Request("GET", target, anonymous=True),
                 deadline if self._total_seconds else None,
             )
         except (ClusterError, ValueError) as error:

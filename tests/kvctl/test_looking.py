@@ -7,10 +7,11 @@ from concurrent.futures import Executor, Future
 
 import pytest
 
+from kvd.kvctl import looking as looking_module
 from kvd.kvctl.endpoint import endpoint_of
 from kvd.kvctl.looking import Looking, NobodyAnswers, Wires
 from kvd.kvctl.observing import CannotAsk
-from kvd.kvctl.wire import Settings
+from kvd.kvctl.wire import Answer, Settings
 from tests.kvctl.looks import Endpoints, said
 
 M1, M2, M3, PROXY = (f"http://10.0.0.{number}:2379" for number in (1, 2, 3, 9))
@@ -102,3 +103,16 @@ def test_an_endpoint_that_cannot_be_read_cannot_be_asked():
         wires.look("127.0.0.1:2", "/health")
     with pytest.raises(CannotAsk, match="unsupported protocol"):
         wires.look("ftp://127.0.0.1:2", "/health")
+
+
+def test_a_member_that_is_looked_at_is_not_told_who_asks(monkeypatch):
+    asked = []
+
+    class Asking(looking_module.Wire):
+        def _ask_once(self, endpoint, request, deadline):
+            asked.append(request)
+            return Answer(endpoint.url, 200, {}, b"")
+
+    monkeypatch.setattr(looking_module, "Wire", Asking)
+    Wires(Settings(1.0, 1.0, 100), total_seconds=1.0).look(M1, "/health")
+    assert [each.anonymous for each in asked] == [True]
