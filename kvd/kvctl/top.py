@@ -11,6 +11,7 @@ from kvd.kvctl.errors import BAD_ARGUMENTS, BAD_CONNECTION, Failed
 from kvd.kvctl.looking import Looking, NobodyAnswers, Wires, threads
 from kvd.kvctl.observing import Observation
 from kvd.kvctl.toptable import HEADINGS, Row, fitting, notes, plain, rows
+from kvd.kvctl.tree import printable
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -55,7 +56,9 @@ def _tables(looking: Looking, pause: Callable[[], object]) -> Iterator[Rows | st
 
 
 def _why(nobody: NobodyAnswers) -> str:
-    lines = [f"  {url}: {trouble}" for url, trouble in nobody.troubles.items()]
+    lines = [
+        f"  {url}: {printable(trouble)}" for url, trouble in nobody.troubles.items()
+    ]
     return "\n".join([f"{nobody}:", *lines])
 
 

@@ -8,6 +8,7 @@ from typing import Final
 import attrs
 
 from kvd.kvctl.observing import Observation
+from kvd.kvctl.tree import printable
 
 NOTHING: Final = "-"
 HEADINGS: Final = (
@@ -47,13 +48,14 @@ def rows(
     now: Sequence[Observation], before: Mapping[str, Observation] | None = None
 ) -> list[Row]:
     """
-    In the order of the members' names.
+    In the order of the members' names, harmless for a terminal.
 
     :param before: an earlier look at each, by id; None: there are no rates yet.
     """
     known = before or {}
     ordered = sorted(now, key=lambda each: (each.member.shown, each.member.member_id))
-    return [_row(each, now, known.get(each.member.member_id)) for each in ordered]
+    found = [_row(each, now, known.get(each.member.member_id)) for each in ordered]
+    return [Row(tuple(map(printable, each.cells)), each.bad) for each in found]
 
 
 def lag_of(observed: Observation, all_of_them: Sequence[Observation]) -> int | None:

@@ -180,3 +180,10 @@ def test_columns_go_where_there_is_no_room_for_them():
 
 def test_notes_stand_by_themselves():
     assert notes(rows([seen("m1"), missing("m2", "gone")])) == ["m2: gone"]
+
+
+def test_what_a_member_says_does_not_reach_the_terminal_as_it_is():
+    hostile = "\x1b[31m\x07\n"
+    found = rows([seen(hostile, state=hostile), missing("m2", trouble=hostile)])
+    assert all(cell.isprintable() for row in found for cell in row.cells)
+    assert all(line.isprintable() for line in notes(found))

@@ -8,6 +8,8 @@ from enum import Enum
 
 import attrs
 
+from kvd.kvctl.tree import printable
+
 
 class Level(Enum):
     """How bad it is."""
@@ -52,13 +54,15 @@ def exit_status(findings: Iterable[Finding]) -> int:
 
 
 def as_text(findings: Sequence[Finding]) -> list[str]:
-    """Lines for reading; what to do stands under what was seen."""
+    """Lines for reading; what to do stands under what was seen, harmless for a terminal."""
     wide = max((len(each.about) for each in findings), default=0)
     lines: list[str] = []
     for each in findings:
-        lines.append(f"{each.level.value:<8} {each.about:<{wide}}  {each.seen}")
+        lines.append(
+            f"{each.level.value:<8} {each.about:<{wide}}  {printable(each.seen)}"
+        )
         if each.advice:
-            lines.append(f"{'':<8} {'':<{wide}}  -> {each.advice}")
+            lines.append(f"{'':<8} {'':<{wide}}  -> {printable(each.advice)}")
     counts = ", ".join(f"{_count(findings, level)} {level.value}" for level in Level)
     return [*lines, counts]
 

@@ -35,3 +35,9 @@ def test_programs_get_json():
     assert json.loads(as_json([ODD])) == [
         {"level": "warning", "about": "clock", "seen": "2 s apart", "advice": "NTP"}
     ]
+
+
+def test_what_a_member_says_does_not_reach_the_terminal_as_it_is():
+    hostile = "\x1b[31m\x07\n"
+    lines = as_text([problem("size", hostile, hostile)])
+    assert all(line.isprintable() for line in lines)
