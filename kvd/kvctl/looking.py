@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor
 from typing import Final, Protocol, TypeVar
 
 import attrs
 
 from kvd.kvctl.cluster import MEMBERS
+from kvd.kvctl.daemons import Daemons
 from kvd.kvctl.endpoint import Endpoint, endpoint_of
 from kvd.kvctl.errors import ClusterError
 from kvd.kvctl.observing import (
@@ -48,11 +49,13 @@ class Wires:
         self._total_seconds = total_seconds
         self._of_thread = threading.local()
         self._all: list[Wire] = []
+        self._at_work: set[Wire] = set()
 
     def close(self) -> None:
-        """Drop all connections; for when no thread is at work any more."""
+        """Drop all connections, but for those on which a thread still waits."""
         for wire in self._all:
-            wire.close()
+            if wire not in self._at_work:
+                wire.close()
 
     def look(self, endpoint: str, target: str) -> Answer:
         """:raises CannotAsk:"""
@@ -61,6 +64,7 @@ class Wires:
             wire = self._of_thread.wire = Wire(self._settings)
             self._all.append(wire)
         deadline = time.monotonic() + self._total_seconds
+        self._at_work.add(wire)
         try:
             return wire.ask(
                 endpoint_of(endpoint),
@@ -70,6 +74,8 @@ class Wires:
             )
         except (ClusterError, ValueError) as error:
             raise CannotAsk(str(error)) from None
+        finally:
+            self._at_work.discard(wire)
 
 
 @attrs.frozen
@@ -184,6 +190,6 @@ class Looking:
         return list(self._executor.map(job, of))
 
 
-def threads() -> ThreadPoolExecutor:
+def threads() -> Daemons:
     """For one :class:`Looking`."""
-    return ThreadPoolExecutor(JOBS_MAX, thread_name_prefix="kvctl")
+    return Daemons(JOBS_MAX)

@@ -38,7 +38,7 @@ def run(context: Context) -> int:
             return _once(context, tables)
         return _again_and_again(context, tables)
     finally:
-        executor.shutdown(cancel_futures=True)
+        executor.shutdown()
 
 
 def _tables(looking: Looking, pause: Callable[[], object]) -> Iterator[Rows | str]:

@@ -7,6 +7,7 @@ import os
 import pty
 import select
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -14,7 +15,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from kvd.testing.servers import Make, cluster, kill_all, lone_member, start_all
+from kvd.testing.servers import HOST, Make, cluster, kill_all, lone_member, start_all
 from tests.integration.secure import Folder, eventually, secure_port, secured
 from tests.kvctl.conftest import typed
 
@@ -476,6 +477,25 @@ def test_a_bench_has_bounds(words, said):
 
 
 # A terminal, and a shell
+
+
+@pytest.mark.parametrize("command", ["top", "check"])
+def test_ctrl_c_does_not_wait_for_a_member_that_is_silent(command):
+    with socket.create_server((HOST, 0)) as silent:
+        flags = ("--timeout", "5m", "--total-timeout", "5m")
+        at_it = f"http://{HOST}:{silent.getsockname()[1]}"
+        process = subprocess.Popen(
+            [*KVCTL, *flags, "--endpoints", at_it, command],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+        silent.settimeout(SECONDS)
+        with silent.accept()[0]:
+            process.send_signal(signal.SIGINT)
+            _, said = process.communicate(timeout=SECONDS)
+    assert process.returncode == 130
+    assert b"Traceback" not in said
 
 
 def test_top_on_a_terminal_goes_on_until_it_is_interrupted(three):

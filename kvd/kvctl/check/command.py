@@ -62,7 +62,7 @@ def run(context: Context) -> int:
             *_of_the_cluster(context, executor),
         ]
     finally:
-        executor.shutdown(cancel_futures=True)
+        executor.shutdown()
     if context.output == "json":
         context.say(as_json(findings))
     else:

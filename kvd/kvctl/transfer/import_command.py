@@ -26,6 +26,7 @@ from kvd.kvctl.transfer.export_command import prefix_of
 from kvd.kvctl.transfer.importing import Importing, Progress, Stopped
 from kvd.kvctl.transfer.putting import Ask, Outcome, Policy, Putting
 from kvd.kvctl.transfer.reading import BrokenFile, Checked, check, records
+from kvd.kvctl.tree import printable
 from kvd.kvctl.wire import FORM, Answer, Settings, Wire
 
 if TYPE_CHECKING:
@@ -46,7 +47,9 @@ def run(context: Context, ask: Ask | None = None) -> int:
         try:
             checked = check(file)
         except BrokenFile as broken:
-            lines = "\n".join(f"{context.args[0]}: {each}" for each in broken.problems)
+            lines = "\n".join(
+                f"{context.args[0]}: {printable(each)}" for each in broken.problems
+            )
             raise Failed(
                 BAD_ARGUMENTS, f"{lines}\nkvctl: nothing was imported"
             ) from None
@@ -116,7 +119,7 @@ def _report(
     )
     context.say(f"{counts or 'nothing done'}; {checked.count} in the file")
     for note in progress.notes:
-        context.warn(f"kvctl: {note}")
+        context.warn(f"kvctl: {printable(note)}")
     if stopped is not None:
         context.warn(
             f"kvctl: it stopped; all lines up to {progress.line} are done, and the same "
@@ -128,7 +131,7 @@ def _report(
             raise failed(SERVER_ERROR, stopped)
         is_refused = not progress.counts[Outcome.CONFLICT]
         status = SERVER_ERROR if is_refused else NOT_ALL
-        raise Failed(status, f"kvctl: {stopped}")
+        raise Failed(status, f"kvctl: {printable(str(stopped))}")
     missing = progress.counts[Outcome.CONFLICT] + progress.counts[Outcome.LEFT_OUT]
     return NOT_ALL if missing else 0
 

@@ -88,6 +88,17 @@ def test_a_conflict_ends_it(store):
     assert "all lines up to 1 are done" in came.err
 
 
+def test_what_a_file_says_does_not_reach_the_terminal_as_it_is(store):
+    key = "/p/\x1b[31m"
+    store.put(key, b"other")
+    lossy = Record(key=key, value="\ufffd".encode(), lossy=True)
+    for hostile in (Record(key=key, value=b"1"), lossy):
+        came = imported(store, text=text_of(hostile))
+        assert came.status == 1
+        assert "/p/\\x1b[31m" in came.err
+        assert all(line.isprintable() for line in came.err.splitlines())
+
+
 def test_a_cluster_that_refuses_ends_it_with_its_words(store):
     store.next = [refusal(110, "Not allowed", cause="/p/a")]
     came = imported(store, "import - --jobs 1")
