@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from twisted.internet.task import deferLater
+
 from kvd.client import Node
 from kvd.client.recipes import ConfigWatcher, Heard
 from kvd.client.recipes.kept import Kept
-from kvd.client.recipes.subscription import DurableSubscription, Subscription
+from kvd.client.recipes.subscription import (
+    DurableSubscription,
+    PositionLost,
+    Subscription,
+)
 from kvd.client.watching import Change
 from tests.integration.contention import following
 from tests.integration.contention.program import Work
@@ -47,6 +53,7 @@ async def hear_late(work: Work) -> None:
 
 
 _done = DurableSubscription.done
+_first = DurableSubscription._first
 
 
 def _done_in_advance(subscription: DurableSubscription, item: Heard):
@@ -54,8 +61,18 @@ def _done_in_advance(subscription: DurableSubscription, item: Heard):
     return _done(subscription, following.Message(item.position + 20, ""))
 
 
+async def _first_in_time(subscription: DurableSubscription) -> int:
+    """Such a position is refused until the cluster has come to it."""
+    while True:
+        try:
+            return await _first(subscription)
+        except PositionLost:
+            await deferLater(subscription._client.clock, 0.1)
+
+
 async def consume(work: Work) -> None:
     DurableSubscription.done = _done_in_advance
+    DurableSubscription._first = _first_in_time
     await following.consume(work)
 
 
