@@ -92,17 +92,30 @@ class Operations:
         return self._keys(writing(key, value=value, ttl=ttl, prevExist=True))
 
     def refresh(
-        self, key: Text, ttl: int, *, prev_value: Text | None = None
+        self,
+        key: Text,
+        ttl: int,
+        *,
+        prev_value: Text | None = None,
+        prev_index: int | None = None,
     ) -> Deferred[Response]:
         """
         Another time to live for a key that is there; no watch is told.
 
         :param prev_value: only if the key has this value.
+        :param prev_index: only if this is its modified index.
         :raises KeyNotFound:
         :raises CompareFailed:
         """
         return self._keys(
-            writing(key, ttl=ttl, refresh=True, prevExist=True, prevValue=prev_value)
+            writing(
+                key,
+                ttl=ttl,
+                refresh=True,
+                prevExist=True,
+                prevValue=prev_value,
+                prevIndex=prev_index,
+            )
         )
 
     def delete(self, key: Text, *, recursive: bool = False) -> Deferred[Response]:

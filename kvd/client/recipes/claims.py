@@ -140,7 +140,7 @@ class Claiming:
         if made is None:
             return None
         token = made.created_index
-        self._kept.begin(key, begun_seconds)
+        self._kept.begin(key, made.index, begun_seconds)
         counted = await self._counted(token)
         if counted is None:
             await self._kept.withdraw()

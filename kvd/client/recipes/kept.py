@@ -69,7 +69,8 @@ class Kept:
     Such a key, from when it was made to when it was lost or withdrawn.
 
     It has a value that nobody else uses, so nothing is refreshed or removed that is
-    somebody else's.
+    somebody else's. A refresh says which one it follows: should one whose answer was
+    lost come after a later one, it would end the key's time sooner than is relied on.
 
     :param value: of the key.
     :param lost: called once, with the reason, when it can no longer be relied on.
@@ -84,6 +85,7 @@ class Kept:
         self._times = times
         self._lost = lost
         self._key = ""
+        self._index = 0  # of its last change that is known
         self._until_seconds = 0.0
         self._relied_seconds = 0.0
         self._deadline: IDelayedCall | None = None
@@ -100,13 +102,14 @@ class Kept:
         self._key = key
         self._until_seconds = self._clock.seconds() + self._times.ttl
 
-    def begin(self, key: str, begun_seconds: float) -> None:
+    def begin(self, key: str, index: int, begun_seconds: float) -> None:
         """
         It was made; from now on it is kept alive.
 
+        :param index: its modified index.
         :param begun_seconds: when its creation was asked for.
         """
-        self._key = key
+        self._key, self._index = key, index
         self._refreshed(begun_seconds)
         self._keeping = Deferred.fromCoroutine(self._keep())
         self._keeping.addErrback(lambda failure: failure.trap(CancelledError))
@@ -149,9 +152,8 @@ class Kept:
             begun = self._clock.seconds()
             self._refreshing = True
             try:
-                # It may be sent twice: what it does, it does only to our own key.
-                await self._client.refresh(self._key, ttl, prev_value=self._value)
-            except (KeyNotFound, CompareFailed, NotAFile):
+                made = await self._refresh()
+            except (KeyNotFound, NotAFile, Gone):
                 self._keeping = None  # that is where we are
                 self._refreshing = False
                 self._lose("its key is gone")
@@ -161,9 +163,32 @@ class Kept:
                     self._may_be_refreshed()
                 seconds = AGAIN_SECONDS
             else:
-                seconds = ttl / 3
-                self._refreshed(begun)
+                seconds = ttl / 3 if made else 0.0
+                if made:
+                    self._refreshed(begun)
             self._refreshing = False
+
+    async def _refresh(self) -> bool:
+        """
+        Whether it was; else one before it was, whose answer was lost.
+
+        :raises Gone: what is there is not ours.
+        """
+        try:
+            made = await self._client.refresh(
+                self._key,
+                self._times.ttl,
+                prev_value=self._value,
+                prev_index=self._index,
+            )
+        except CompareFailed:
+            found = (await self._client.get(self._key, quorum=True)).node
+            if found.value != self._value:
+                raise Gone("it is somebody else's") from None
+            self._index = found.modified_index
+            return False
+        self._index = made.node.modified_index
+        return True
 
     def _refreshed(self, begun_seconds: float) -> None:
         """The servers have it for ``ttl`` seconds, and that from later on than this."""

@@ -24,6 +24,7 @@ from kvd.client.errors import (
 from kvd.client.recipes.held import listener, to_its_end
 from kvd.client.recipes.instances import Instance
 from kvd.client.recipes.kept import AGAIN_SECONDS, Kept, Times
+from kvd.client.values import Response
 
 T = TypeVar("T")
 
@@ -142,33 +143,38 @@ class Registration:
         take the place of one that is newer.
         """
         try:
-            begun_seconds = await self._written(replaces=replaces)
+            made, begun_seconds = await self._written(replaces=replaces)
         except BadAnswer:
             raise
         except (KeyExists, KeyNotFound, CompareFailed, NoAnswer, Unknown):
             return False
         self._kept = self._another()
-        self._kept.begin(self._key, begun_seconds)
+        self._kept.begin(self._key, made.node.modified_index, begun_seconds)
         return True
 
-    async def _written(self, *, replaces: bool) -> float:
+    async def _written(self, *, replaces: bool) -> tuple[Response, float]:
         ttl = self._times.ttl
         try:
             found = (await self._client.get(self._key, quorum=True)).node
         except KeyNotFound:
             begun_seconds = self._clock.seconds()
-            await self._client.create(self._key, self._value, ttl=ttl)
-            return begun_seconds
+            made = await self._client.create(self._key, self._value, ttl=ttl)
+            return made, begun_seconds
         begun_seconds = self._clock.seconds()
         if found.value == self._value:
-            await self._client.refresh(self._key, ttl, prev_value=self._value)
+            made = await self._client.refresh(
+                self._key,
+                ttl,
+                prev_value=self._value,
+                prev_index=found.modified_index,
+            )
         elif replaces:
-            await self._client.compare_and_swap(
+            made = await self._client.compare_and_swap(
                 self._key, self._value, prev_index=found.modified_index, ttl=ttl
             )
         else:
             raise Replaced(f"somebody else is registered as {self._key}")
-        return begun_seconds
+        return made, begun_seconds
 
     async def _return(self) -> None:
         """Be registered again."""

@@ -71,7 +71,7 @@ class Ticket:
         else:
             node = made.node
         self.token = node.created_index
-        self._kept.begin(node.key, begun)
+        self._kept.begin(node.key, node.modified_index, begun)
 
     async def turn(self) -> None:
         """

@@ -55,10 +55,20 @@ def acquired(cluster, lock, index=7):
     return result(acquiring)
 
 
-def refreshed(cluster):
+def refreshed(cluster, index=20):
     assert b"refresh=true" in cluster.last.body
     assert b"prevValue=u1" in cluster.last.body
-    cluster.last.answer(200, event("compareAndSwap"))
+    cluster.last.answer(200, event("compareAndSwap", index=index))
+
+
+def prev_index(asked):
+    return int(parse_qs(asked.body.decode())["prevIndex"][0])
+
+
+def looked(cluster, node):
+    """Whose key it is."""
+    assert cluster.last.target == "/v2/keys/lock/7?quorum=true"
+    cluster.last.answer(200, {"action": "get", "node": node})
 
 
 def test_the_oldest_key_holds_and_its_index_is_the_token(cluster, lock):
@@ -198,7 +208,7 @@ def test_one_that_slept_until_it_was_its_turn_enters_again(cluster, lock):
     assert result(acquiring).token == 9
 
 
-@pytest.mark.parametrize("code", [100, 101, 102])
+@pytest.mark.parametrize("code", [100, 102])
 def test_the_holder_is_told_when_its_key_is_gone(cluster, lock, code):
     held = acquired(cluster, lock)
     lost = held.when_lost()
@@ -206,6 +216,59 @@ def test_the_holder_is_told_when_its_key_is_gone(cluster, lock, code):
     cluster.last.answer(404, refusal(code))
     assert result(lost) == "its key is gone"
     assert not cluster.clock.getDelayedCalls()
+
+
+def test_the_holder_is_told_when_its_key_is_somebody_elses(cluster, lock):
+    held = acquired(cluster, lock)
+    lost = held.when_lost()
+    cluster.clock.advance(10)
+    cluster.last.answer(412, refusal(101))
+    assert waiting(lost)
+    looked(cluster, key(7, "other", modifiedIndex=20))
+    assert result(lost) == "its key is gone"
+    assert not cluster.clock.getDelayedCalls()
+
+
+def test_a_refresh_whose_answer_was_lost_does_not_come_after_a_later_one(cluster, lock):
+    """It would end the key's time sooner than the holder relies on."""
+    held = acquired(cluster, lock)
+    cluster.clock.advance(10)
+    lost = cluster.last
+    lost.break_off()
+    cluster.clock.advance(0.2)
+    assert prev_index(lost) == prev_index(cluster.last) == 7
+    refreshed(cluster, index=21)  # so the first one cannot be made any more
+    cluster.clock.advance(10)
+    assert prev_index(cluster.last) == 21
+    assert held.is_held
+
+
+def test_a_refresh_whose_answer_was_lost_and_that_was_made_is_followed(cluster, lock):
+    held = acquired(cluster, lock)
+    lost = held.when_lost()
+    cluster.clock.advance(10)
+    cluster.last.break_off()
+    cluster.clock.advance(0.2)
+    cluster.last.answer(412, refusal(101))
+    looked(cluster, key(7, "u1", modifiedIndex=20))
+    cluster.clock.advance(0)
+    assert prev_index(cluster.last) == 20
+    refreshed(cluster, index=21)
+    cluster.clock.advance(10)
+    assert prev_index(cluster.last) == 21
+    assert waiting(lost)
+
+
+def test_who_cannot_see_whose_key_it_is_tries_again_until_it_runs_out(cluster, lock):
+    held = acquired(cluster, lock)
+    lost = held.when_lost()
+    cluster.clock.advance(10)
+    while not lost.called:
+        cluster.last.answer(412, refusal(101))
+        cluster.last.refuse()
+        cluster.clock.advance(0.2)
+    assert 26 < cluster.clock.seconds() <= 27.2
+    assert not held.is_held
 
 
 def test_who_is_lost_while_waiting_enters_again(cluster, lock):

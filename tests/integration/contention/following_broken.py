@@ -17,7 +17,7 @@ from tests.integration.contention import following
 from tests.integration.contention.program import Work
 
 
-def _made_and_forgotten(kept: Kept, key: str, _begun_seconds: float) -> None:
+def _made_and_forgotten(kept: Kept, key: str, *_: float) -> None:
     """Nobody refreshes it, nobody says that it is lost."""
     kept._key = key
 
