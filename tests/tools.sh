@@ -5,15 +5,17 @@ set -euo pipefail
 
 declare -A package=(
     [etcd]=etcd-server [etcdctl]=etcd-client [curl]=curl [wrk]=wrk [ip]=iproute2
+    [zsh]=zsh [fish]=fish
 )
 declare -A used_by=(
     [etcd]="conformance tests and bench" [etcdctl]="client tests"
     [curl]="README tests" [wrk]="bench" [ip]="network namespace tests"
+    [zsh]="tests of its completion" [fish]="tests of its completion"
 )
 
 missing() {
     local tool
-    for tool in etcd etcdctl curl wrk ip; do
+    for tool in etcd etcdctl curl wrk ip zsh fish; do
         command -v "$tool" > /dev/null || echo "$tool"
     done
 }
