@@ -9,6 +9,7 @@ from kvd.kvctl import documents
 from kvd.kvctl.cluster import Cluster
 from kvd.kvctl.context import Context
 from kvd.kvctl.endpoint import target_of
+from kvd.kvctl.errors import ClusterError
 from kvd.kvctl.wire import JSON, Answer
 
 
@@ -46,6 +47,18 @@ def put(
     )
     documents.check_accepted(answer, accepted)
     return answer
+
+
+def remove(cluster: Cluster, target: str) -> None:
+    """
+    Remove a user or a role.
+
+    :raises Failed: nobody answered, or with the server's words: it will not.
+    """
+    try:
+        documents.check_accepted(cluster.ask("DELETE", target), (200, 201))
+    except ClusterError as error:
+        raise documents.refused(error) from None
 
 
 def place(kind: str, name: str) -> str:

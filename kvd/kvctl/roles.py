@@ -85,10 +85,7 @@ def _add(context: Context) -> int:
 
 def _remove(context: Context) -> int:
     name, cluster = _name_and_cluster(context)
-    try:
-        documents.check_accepted(cluster.ask("DELETE", _place(name)), (200, 201))
-    except ClusterError as error:
-        raise documents.refused(error) from None
+    accounts.remove(cluster, _place(name))
     context.say(f"Role {name} removed")
     return 0
 

@@ -71,10 +71,7 @@ def _passwd(context: Context) -> int:
 
 def _remove(context: Context) -> int:
     cluster, name = _cluster_and_name(context)
-    try:
-        documents.check_accepted(cluster.ask("DELETE", _place(name)), (200, 201))
-    except ClusterError as error:
-        raise documents.refused(error) from None
+    accounts.remove(cluster, _place(name))
     context.say(f"User {name} removed")
     return 0
 
